@@ -1,0 +1,160 @@
+//! Where each part of a document stands, and how a breach of a JSON Schema reads to a person.
+
+use std::collections::HashMap;
+
+use jsonschema::ValidationError;
+use jsonschema::error::ValidationErrorKind;
+use serde_json::Value;
+
+/// A line and a column, both from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) line: usize,
+    pub(super) column: usize,
+}
+
+impl Mark {
+    pub(super) const START: Self = Self { line: 1, column: 1 };
+}
+
+/// The places of a value and of everything in it.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    at: Mark,
+    parts: Parts,
+}
+
+#[derive(Debug, Clone)]
+enum Parts {
+    None,
+    Items(Vec<Places>),
+    Members(HashMap<Box<str>, (Mark, Places)>),
+}
+
+impl Places {
+    pub(super) const fn leaf(at: Mark) -> Self {
+        Self { at, parts: Parts::None }
+    }
+
+    pub(super) const fn sequence(at: Mark, items: Vec<Self>) -> Self {
+        Self { at, parts: Parts::Items(items) }
+    }
+
+    pub(super) const fn mapping(at: Mark, members: HashMap<Box<str>, (Mark, Self)>) -> Self {
+        Self { at, parts: Parts::Members(members) }
+    }
+
+    pub(super) fn value(&self, pointer: &str) -> Mark {
+        self.find(pointer).1
+    }
+
+    pub(super) fn key(&self, pointer: &str) -> Mark {
+        self.find(pointer).0
+    }
+
+    /// The places of key and value at `pointer`, or of the nearest parent.
+    fn find(&self, pointer: &str) -> (Mark, Mark) {
+        let (mut key, mut here) = (self.at, self);
+        for token in pointer.split('/').skip(1) {
+            let next = match &here.parts {
+                Parts::None => None,
+                Parts::Items(items) => {
+                    token.parse::<usize>().ok().and_then(|n| items.get(n)).map(|item| (item.at, item))
+                }
+                Parts::Members(members) => {
+                    members.get(unescape(token).as_str()).map(|(key, value)| (*key, value))
+                }
+            };
+            let Some((next_key, next)) = next else { break };
+            (key, here) = (next_key, next);
+        }
+        (key, here.at)
+    }
+}
+
+/// RFC 6901 section 4: `~1` is `/`, then `~0` is `~`.
+fn unescape(token: &str) -> String {
+    token.replace("~1", "/").replace("~0", "~")
+}
+
+/// One breach of a form, in words.
+pub(super) struct Breach {
+    pub(super) pointer: String,
+    pub(super) message: String,
+    /// The key is at fault rather than its value.
+    pub(super) of_key: bool,
+    /// A word that is not known, and those that are.
+    pub(super) unknown: Option<(String, Vec<String>)>,
+}
+
+/// Tells each breach in `error`, in the words of somebody who writes YAML.
+pub(super) fn describe(error: &ValidationError<'_>, schema: &Value, tell: &mut dyn FnMut(Breach)) {
+    let pointer = error.instance_path().as_str().to_owned();
+    let plain = |message: String| Breach { pointer: pointer.clone(), message, of_key: false, unknown: None };
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let known = known_keys(error, schema);
+            for key in unexpected {
+                let escaped = key.replace('~', "~0").replace('/', "~1");
+                tell(Breach {
+                    pointer: format!("{pointer}/{escaped}"),
+                    message: format!("unknown key `{key}`"),
+                    of_key: true,
+                    unknown: Some((key.clone(), known.clone())),
+                });
+            }
+        }
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            tell(plain(format!("key `{name}` is missing")));
+        }
+        ValidationErrorKind::Enum { options } => {
+            let known = options
+                .as_array()
+                .map(|all| all.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+            tell(unknown_word(error, pointer.clone(), known.unwrap_or_default()));
+        }
+        ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
+            match single_choice(context) {
+                Some(nested) => nested.iter().for_each(|e| describe(e, schema, tell)),
+                None => tell(plain(choices(error, context))),
+            }
+        }
+        _ => tell(plain(error.to_string())),
+    }
+}
+
+/// The branch the writer meant: the only one that the value's own type fits.
+fn single_choice<'e, 'i>(context: &'e [Vec<ValidationError<'i>>]) -> Option<&'e Vec<ValidationError<'i>>> {
+    let mut fitting = context.iter().filter(|branch| !branch.iter().any(is_about_the_whole));
+    fitting.next().filter(|_| fitting.next().is_none())
+}
+
+fn is_about_the_whole(error: &ValidationError<'_>) -> bool {
+    matches!(error.kind(), ValidationErrorKind::Type { .. } | ValidationErrorKind::Constant { .. })
+}
+
+fn choices(error: &ValidationError<'_>, context: &[Vec<ValidationError<'_>>]) -> String {
+    let told: Vec<String> =
+        context.iter().filter_map(|branch| branch.first()).map(ToString::to_string).collect();
+    if told.is_empty() { error.to_string() } else { told.join("; or ") }
+}
+
+fn unknown_word(error: &ValidationError<'_>, pointer: String, known: Vec<String>) -> Breach {
+    let word = match error.instance().as_ref() {
+        Value::String(word) => word.clone(),
+        other => other.to_string(),
+    };
+    let message = format!("`{word}` is not one of the values known here");
+    Breach { pointer, message, of_key: false, unknown: Some((word, known)) }
+}
+
+/// The keys that the schema object which refused the unknown key does know.
+fn known_keys(error: &ValidationError<'_>, schema: &Value) -> Vec<String> {
+    let path = error.absolute_keyword_location().map(|uri| uri.as_str().to_owned());
+    let path = path.as_deref().and_then(|uri| uri.split_once('#').map(|(_, pointer)| pointer.to_owned()));
+    let path = path.unwrap_or_else(|| error.schema_path().as_str().to_owned());
+    let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+    let properties = schema.pointer(&format!("{parent}/properties")).and_then(Value::as_object);
+    properties.map(|members| members.keys().cloned().collect()).unwrap_or_default()
+}

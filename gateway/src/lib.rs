@@ -1,0 +1,4 @@
+//! The API gateway between an omnichannel retailer's Odoo and everyone who calls it.
+pub mod diagnostic;
+pub mod document;
+pub mod units;

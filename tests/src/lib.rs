@@ -1,0 +1,1 @@
+//! Simulated peers, and what the integration tests, the demo and the benchmarks share.
