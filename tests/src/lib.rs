@@ -1,1 +1,31 @@
 //! Simulated peers, and what the integration tests, the demo and the benchmarks share.
+//!
+//! * [`certificates`]: authorities, server and client certificates, revocation lists.
+//! * [`issuer`]: an OAuth issuer that signs good and evil tokens, and fails on demand.
+//! * [`upstream`]: a retail system that answers as the sample contracts say, or breaks them on demand.
+//! * [`gateway`]: the real program in a folder of its own, and clients for it.
+//! * [`oidc`]: a real authorization server (npm `oidc-provider`), as a second opinion on tokens.
+//!
+//! Every server binds a free port of the loopback address and ends when its value is dropped.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test bed ends the test that it cannot serve, with a message, at once"
+)]
+
+pub mod certificates;
+mod gate;
+mod http1;
+pub mod issuer;
+pub mod repository;
+mod seen;
+mod server;
+mod tls;
+pub mod upstream;
+
+pub use gate::Gate;
+pub use http1::Received;

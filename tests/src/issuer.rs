@@ -1,0 +1,257 @@
+//! A simulated OAuth issuer: what would a good one, a slow, a wrong, a dead or a hostile one send?
+//!
+//! It publishes its keys (RFC 7517) and metadata (RFC 8414), gives tokens to the clients it knows
+//! (RFC 6749 section 4.4) and mints any token a test asks for, good or evil.
+
+mod keys;
+mod mint;
+mod token_endpoint;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, RwLock};
+
+use bytes::BytesMut;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+
+pub use keys::{Algorithm, SigningKey};
+pub use mint::Mint;
+pub use token_endpoint::Client;
+
+use crate::certificates::Identity;
+use crate::gate::Gate;
+use crate::http1::{Received, Stream, answer_bytes, read_request};
+use crate::seen::Seen;
+use crate::server::Server;
+use crate::tls;
+
+/// A running issuer.
+#[derive(Debug)]
+pub struct Issuer {
+    server: Server,
+    shared: Arc<Shared>,
+}
+
+/// What an endpoint does instead of its duty.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// Answers as it should, but not before the gate opens.
+    Held(Gate),
+    /// Closes the connection without a byte.
+    Dead,
+    /// This status, with a body that is no JSON.
+    Status(u16),
+    /// 200 and this body, said to be JSON.
+    Body(String),
+    /// 302 to this place.
+    Redirect(String),
+    /// 200 and so many bytes of valid JSON before anything useful.
+    Oversized(usize),
+}
+
+/// What the issuer's own paths are called.
+pub mod paths {
+    /// Metadata (OpenID Connect Discovery, RFC 8414).
+    pub const CONFIGURATION: &str = "/.well-known/openid-configuration";
+    /// The public keys.
+    pub const JWKS: &str = "/jwks";
+    /// Where clients ask for tokens.
+    pub const TOKEN: &str = "/token";
+}
+
+struct Shared {
+    base: RwLock<String>,
+    audience: String,
+    keys: RwLock<Vec<Arc<SigningKey>>>,
+    published: RwLock<Vec<Value>>,
+    clients: RwLock<Vec<Client>>,
+    faults: Mutex<BTreeMap<String, Fault>>,
+    seen: Seen,
+}
+
+impl Issuer {
+    /// Starts an issuer of tokens for `audience`: over HTTPS if it is given an identity, else over HTTP.
+    pub async fn start(audience: &str, identity: Option<&Identity>) -> Self {
+        let shared = Arc::new(Shared {
+            base: RwLock::default(),
+            audience: audience.to_owned(),
+            keys: RwLock::default(),
+            published: RwLock::default(),
+            clients: RwLock::default(),
+            faults: Mutex::default(),
+            seen: Seen::new(),
+        });
+        shared.replace_keys();
+        let for_connections = Arc::clone(&shared);
+        let tls = identity.map(|identity| tls::server(identity, None));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let server = Server::start(tls, move |stream, number| {
+            serve(Arc::clone(&for_connections), stream, number)
+        })
+        .await;
+        *shared.base.write().unwrap() = format!("{scheme}://{}", server.address);
+        Self { server, shared }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// The value of `iss`: the issuer's own address, as RFC 8414 section 2 wants it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.shared.base.read().unwrap().clone()
+    }
+
+    /// The address of one of its [`paths`].
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.name())
+    }
+
+    /// Lets a client ask for tokens.
+    pub fn register(&self, client: Client) {
+        self.shared.clients.write().unwrap().push(client);
+    }
+
+    /// A good token for a client, valid from now on, to be signed or spoilt.
+    pub fn mint(&self, client_id: &str) -> Mint {
+        self.shared.mint(client_id)
+    }
+
+    /// The key it signs with by this algorithm.
+    #[must_use]
+    pub fn key(&self, algorithm: Algorithm) -> Arc<SigningKey> {
+        self.shared.key(algorithm)
+    }
+
+    /// Makes new keys, signs with them from now on, and publishes nothing else.
+    pub fn rotate(&self) {
+        self.shared.replace_keys();
+    }
+
+    /// Makes new keys, and still publishes the old beside them: how a careful issuer rotates.
+    pub fn rotate_gently(&self) {
+        let old = self.shared.published.read().unwrap().clone();
+        self.shared.replace_keys();
+        self.shared.published.write().unwrap().extend(old);
+    }
+
+    /// Publishes exactly these keys, whatever it signs with.
+    pub fn publish(&self, keys: Vec<Value>) {
+        *self.shared.published.write().unwrap() = keys;
+    }
+
+    /// Makes one of its [`paths`] fail until [`Issuer::heal`].
+    pub fn fail(&self, path: &str, fault: Fault) {
+        self.shared.faults.lock().unwrap().insert(path.to_owned(), fault);
+    }
+
+    /// Ends all faults.
+    pub fn heal(&self) {
+        self.shared.faults.lock().unwrap().clear();
+    }
+
+    /// How often a path was asked for, faulty answers included.
+    #[must_use]
+    pub fn requests(&self, path: &str) -> usize {
+        self.shared.seen.all().iter().filter(|r| r.path() == path).count()
+    }
+
+    /// Waits until a path was asked for `count` times in all.
+    pub async fn wait_for_requests(&self, path: &str, count: usize) {
+        self.shared.seen.wait(count, |r| r.path() == path).await;
+    }
+}
+
+impl Shared {
+    fn replace_keys(&self) {
+        let keys: Vec<_> = Algorithm::ALL.into_iter().map(|a| Arc::new(SigningKey::new(a))).collect();
+        *self.published.write().unwrap() = keys.iter().map(|key| key.jwk()).collect();
+        *self.keys.write().unwrap() = keys;
+    }
+
+    fn key(&self, algorithm: Algorithm) -> Arc<SigningKey> {
+        let keys = self.keys.read().unwrap();
+        Arc::clone(keys.iter().find(|key| key.algorithm == algorithm).expect("a key for each algorithm"))
+    }
+
+    fn mint(&self, client_id: &str) -> Mint {
+        let base = self.base.read().unwrap();
+        Mint::new(&base, &self.audience, self.key(Algorithm::ALL[0]), client_id, Timestamp::now())
+    }
+
+    fn answer(&self, request: &Received) -> (u16, Value) {
+        match (request.method.as_str(), request.path()) {
+            ("GET", paths::CONFIGURATION) => (200, self.configuration()),
+            ("GET", paths::JWKS) => (200, json!({"keys": *self.published.read().unwrap()})),
+            ("POST", paths::TOKEN) => token_endpoint::answer(self, request),
+            _ => (404, json!({"error": "not_found"})),
+        }
+    }
+
+    fn configuration(&self) -> Value {
+        let base = self.base.read().unwrap();
+        json!({
+            "issuer": *base,
+            "jwks_uri": format!("{base}{}", paths::JWKS),
+            "token_endpoint": format!("{base}{}", paths::TOKEN),
+            "grant_types_supported": ["client_credentials"],
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+            "response_types_supported": ["none"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": Algorithm::ALL.map(Algorithm::name),
+        })
+    }
+}
+
+async fn serve(shared: Arc<Shared>, mut stream: Box<dyn Stream>, number: u64) {
+    let mut buffer = BytesMut::new();
+    while let Ok(Some(request)) = read_request(&mut stream, &mut buffer, number).await {
+        let fault = shared.faults.lock().unwrap().get(request.path()).cloned();
+        shared.seen.add(request.clone());
+        let Some(bytes) = bytes_of(&shared, &request, fault).await else { return };
+        if stream.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What goes back; `None` closes the connection.
+async fn bytes_of(shared: &Shared, request: &Received, fault: Option<Fault>) -> Option<Vec<u8>> {
+    let json = ("Content-Type".to_owned(), "application/json".to_owned());
+    Some(match fault {
+        Some(Fault::Dead) => return None,
+        Some(Fault::Status(status)) => answer_bytes(status, &[], b"<h1>no</h1>", false),
+        Some(Fault::Body(body)) => answer_bytes(200, &[json], body.as_bytes(), false),
+        Some(Fault::Redirect(to)) => answer_bytes(302, &[("Location".to_owned(), to)], b"", false),
+        Some(Fault::Oversized(size)) => {
+            let body = format!("{{\"padding\":\"{}\",\"keys\":[]}}", "x".repeat(size));
+            answer_bytes(200, &[json], body.as_bytes(), false)
+        }
+        Some(Fault::Held(gate)) => {
+            gate.passed().await;
+            own_answer(shared, request, json)
+        }
+        None => own_answer(shared, request, json),
+    })
+}
+
+fn own_answer(shared: &Shared, request: &Received, json: (String, String)) -> Vec<u8> {
+    let (status, body) = shared.answer(request);
+    answer_bytes(status, &[json], body.to_string().as_bytes(), request.method == "HEAD")
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

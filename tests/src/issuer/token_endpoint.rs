@@ -1,0 +1,82 @@
+//! Who may have which token? The client credentials grant (RFC 6749 section 4.4), and nothing else.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Map, Value, json};
+
+use super::Shared;
+use crate::http1::Received;
+
+/// A client the issuer knows.
+#[derive(Clone)]
+pub struct Client {
+    /// Its `client_id`.
+    pub id: String,
+    /// Its secret, made up for a test or a demonstration.
+    pub secret: String,
+    /// What it may ask for; also what it gets when it asks for nothing in particular.
+    pub scopes: Vec<String>,
+    /// Further claims of its tokens.
+    pub claims: Map<String, Value>,
+}
+
+pub(super) fn answer(shared: &Shared, request: &Received) -> (u16, Value) {
+    match grant(shared, request) {
+        Ok(answer) => (200, answer),
+        // RFC 6749 section 5.2: 401 when the client did not prove itself, 400 for all else.
+        Err(error) => (if error == "invalid_client" { 401 } else { 400 }, json!({"error": error})),
+    }
+}
+
+fn grant(shared: &Shared, request: &Received) -> Result<Value, &'static str> {
+    let form = form_pairs(&String::from_utf8_lossy(&request.body));
+    let client = authenticate(shared, request, &form).ok_or("invalid_client")?;
+    if form.get("grant_type").map(String::as_str) != Some("client_credentials") {
+        return Err("unsupported_grant_type");
+    }
+    let asked: Vec<String> = match form.get("scope") {
+        Some(scope) => scope.split_ascii_whitespace().map(str::to_owned).collect(),
+        None => client.scopes.clone(),
+    };
+    if !asked.iter().all(|scope| client.scopes.contains(scope)) {
+        return Err("invalid_scope");
+    }
+    let scope = asked.join(" ");
+    let mut mint = shared.mint(&client.id).scope(&scope);
+    for (name, value) in client.claims {
+        mint = mint.claim(&name, value);
+    }
+    Ok(json!({"access_token": mint.sign(), "token_type": "Bearer", "expires_in": 300, "scope": scope}))
+}
+
+/// RFC 6749 section 2.3.1: HTTP Basic, or both values in the body.
+fn authenticate(shared: &Shared, request: &Received, form: &BTreeMap<String, String>) -> Option<Client> {
+    let (id, secret) = match request.header("authorization") {
+        Some(header) => {
+            let decoded = STANDARD.decode(header.strip_prefix("Basic ")?).ok()?;
+            let text = String::from_utf8(decoded).ok()?;
+            let (id, secret) = text.split_once(':')?;
+            (decode(id), decode(secret))
+        }
+        None => (form.get("client_id")?.clone(), form.get("client_secret")?.clone()),
+    };
+    shared.clients.read().unwrap().iter().find(|c| c.id == id && c.secret == secret).cloned()
+}
+
+fn form_pairs(body: &str) -> BTreeMap<String, String> {
+    reqwest::Url::parse(&format!("http://form.example/?{body}"))
+        .map(|url| url.query_pairs().into_owned().collect())
+        .unwrap_or_default()
+}
+
+fn decode(part: &str) -> String {
+    form_pairs(&format!("x={part}")).remove("x").unwrap_or_default()
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("id", &self.id).field("scopes", &self.scopes).finish_non_exhaustive()
+    }
+}

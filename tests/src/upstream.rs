@@ -1,0 +1,160 @@
+//! A simulated retail system: what arrived there, byte by byte, and what does it answer?
+//!
+//! By itself it answers each operation of the contracts with the contract's own example, so that every
+//! good call works end to end. A test changes single answers or all of them, up to raw bytes.
+
+mod answer;
+mod samples;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::BytesMut;
+
+pub use answer::{Answer, Manner};
+pub use samples::Samples;
+
+use crate::certificates::{Authority, Identity};
+use crate::http1::{Received, Stream, read_request};
+use crate::seen::Seen;
+use crate::server::Server;
+use crate::tls;
+
+/// A running upstream.
+#[derive(Debug)]
+pub struct Upstream {
+    server: Server,
+    shared: Arc<Shared>,
+}
+
+/// How its connections are protected.
+#[derive(Debug, Clone, Copy)]
+pub enum Security<'a> {
+    /// Plain TCP.
+    None,
+    /// TLS with this identity; with `clients`, a certificate signed by them is required.
+    Tls {
+        /// What it shows.
+        identity: &'a Identity,
+        /// Who may call.
+        clients: Option<&'a Authority>,
+    },
+}
+
+struct Shared {
+    samples: Samples,
+    next: Mutex<VecDeque<Change>>,
+    always: Mutex<Option<Change>>,
+    seen: Seen,
+    connections: AtomicU64,
+}
+
+/// Makes an answer of the one the contract's example gives.
+type Change = Arc<dyn Fn(Answer) -> Answer + Send + Sync>;
+
+impl Upstream {
+    /// Starts an upstream that answers with the examples of the contracts in `contracts`.
+    pub async fn start(contracts: &Path, security: Security<'_>) -> Self {
+        let shared = Arc::new(Shared {
+            samples: Samples::load(contracts),
+            next: Mutex::default(),
+            always: Mutex::default(),
+            seen: Seen::new(),
+            connections: AtomicU64::new(0),
+        });
+        let for_connections = Arc::clone(&shared);
+        let tls = match security {
+            Security::None => None,
+            Security::Tls { identity, clients } => Some(tls::server(identity, clients)),
+        };
+        let server = Server::start(tls, move |stream, number| {
+            serve(Arc::clone(&for_connections), stream, number)
+        })
+        .await;
+        Self { server, shared }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// Changes the answer to the next request that is not spoken for yet. `change` gets the good answer:
+    ///
+    /// ```ignore
+    /// upstream.next(|good| good.header("Set-Cookie", "session=1"));
+    /// upstream.next(|_| Answer::problem(503));
+    /// upstream.next(|good| good.manner(Manner::Cut(40)));
+    /// ```
+    pub fn next(&self, change: impl Fn(Answer) -> Answer + Send + Sync + 'static) {
+        self.shared.next.lock().unwrap().push_back(Arc::new(change));
+    }
+
+    /// Changes every answer from now on, except those that [`Upstream::next`] speaks for.
+    pub fn always(&self, change: impl Fn(Answer) -> Answer + Send + Sync + 'static) {
+        *self.shared.always.lock().unwrap() = Some(Arc::new(change));
+    }
+
+    /// Forgets all changes and all requests.
+    pub fn reset(&self) {
+        self.shared.next.lock().unwrap().clear();
+        *self.shared.always.lock().unwrap() = None;
+        self.shared.seen.forget();
+    }
+
+    /// Every request since the start or the last [`Upstream::reset`], in order of arrival.
+    #[must_use]
+    pub fn seen(&self) -> Vec<Received> {
+        self.shared.seen.all()
+    }
+
+    /// Waits until `count` requests have arrived.
+    pub async fn wait_for(&self, count: usize) -> Vec<Received> {
+        self.shared.seen.wait(count, |_| true).await
+    }
+
+    /// How many connections were made so far; failed TLS handshakes do not count.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    fn answer(&self, request: &Received) -> Answer {
+        let good = self.samples.answer(request);
+        let next = self.next.lock().unwrap().pop_front();
+        match next.or_else(|| self.always.lock().unwrap().clone()) {
+            Some(change) => change(good),
+            None => good,
+        }
+    }
+}
+
+async fn serve(shared: Arc<Shared>, mut stream: Box<dyn Stream>, number: u64) {
+    shared.connections.fetch_add(1, Ordering::Relaxed);
+    let mut buffer = BytesMut::new();
+    while let Ok(Some(request)) = read_request(&mut stream, &mut buffer, number).await {
+        let answer = shared.answer(&request);
+        let head_only = request.method == "HEAD";
+        shared.seen.add(request);
+        match answer.send(&mut stream, head_only).await {
+            Ok(answer::After::KeepAlive) => {}
+            Ok(answer::After::Close) | Err(_) => return,
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("seen", &self.seen).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
