@@ -1,0 +1,286 @@
+//! May this caller do this, now?
+//!
+//! Deny unless something permits, refuse if anything forbids, refuse if anything cannot be evaluated. This
+//! is the only file that makes a [`Permit`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cedar_policy::{
+    AuthorizationError, Authorizer, Decision, Entities, EntityUid, PolicyId, Request, Response,
+};
+
+use super::annotations::{Named, REASON};
+use super::circumstances::Circumstances;
+use super::context::{self, Unfit};
+use super::facts::{Anonymous, CallerFacts, Kind, OperationFacts, ValueType};
+use super::slice::{Slice, Slices};
+use super::vocabulary::{ACTION, CALLER, CONTRACT, Unbuildable, uid};
+
+/// Every policy of a snapshot, compiled. Immutable, but for a bounded cache of what was asked before.
+pub struct Policies {
+    pub(super) policies: Vec<Named>,
+    pub(super) by_id: HashMap<Arc<str>, usize>,
+    pub(super) callers: Vec<KnownCaller>,
+    pub(super) anonymous: EntityUid,
+    pub(super) operations: Vec<KnownOperation>,
+    pub(super) claims: Vec<(String, ValueType)>,
+    pub(super) entities: Entities,
+    pub(super) schema: String,
+    pub(super) slices: Slices,
+    pub(super) authorizer: Authorizer,
+}
+
+pub(super) struct KnownCaller {
+    pub(super) id: String,
+    pub(super) kind: Kind,
+    pub(super) uid: EntityUid,
+}
+
+pub(super) struct KnownOperation {
+    pub(super) facts: OperationFacts,
+    pub(super) action: EntityUid,
+    pub(super) contract: EntityUid,
+}
+
+/// Who asks. Indices are those of the slices that [`Policies::load`] was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Principal {
+    /// A caller that was proved.
+    Caller(usize),
+    /// A request that proves no caller.
+    Anonymous,
+}
+
+/// Proof that policy allows one request. Only [`Policies::authorise`] makes one:
+///
+/// ```compile_fail
+/// let forged = gateway::policy::Permit { policies: Vec::new() };
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a permit that nobody asks for protects nothing"]
+pub struct Permit {
+    policies: Vec<Arc<str>>,
+}
+
+/// Why policy does not allow a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyRefusal {
+    /// The operation does not serve this kind of caller, or not anonymous requests.
+    #[error("the operation does not serve this kind of caller")]
+    KindNotServed,
+    /// No policy permits it.
+    #[error("no policy permits the request")]
+    Denied,
+    /// These policies forbid it.
+    #[error("a policy forbids the request")]
+    Forbidden {
+        /// Their ids, for the record.
+        policies: Vec<Arc<str>>,
+        /// Their `@reason`s, which the caller may be told.
+        reasons: Vec<Arc<str>>,
+    },
+    /// These policies failed to evaluate, so nobody knows whether they would have forbidden it.
+    #[error("a policy failed to evaluate")]
+    Failed {
+        /// Their ids; none when it was not a policy that failed.
+        policies: Vec<Arc<str>>,
+    },
+    /// The request is not of the form that the policies were checked with.
+    #[error("the policies cannot be asked: {because}")]
+    Undecidable {
+        /// Which part of the request, in words for the log.
+        because: &'static str,
+    },
+}
+
+impl Policies {
+    /// Decides. Does not wait, does no input or output.
+    ///
+    /// # Errors
+    /// [`PolicyRefusal`]: everything that is not plainly permitted.
+    pub fn authorise(
+        &self,
+        principal: Principal,
+        operation: usize,
+        circumstances: &Circumstances<'_>,
+    ) -> Result<Permit, PolicyRefusal> {
+        let asked = self.ask(principal, operation)?;
+        let Slice { permits, forbids, conditional, parts } = &*asked.slice;
+        if !forbids.is_empty() {
+            return Err(self.forbidden(forbids.iter().copied()));
+        }
+        if conditional.is_empty() {
+            return self.permitted(permits.iter().copied());
+        }
+        let context = context::build(parts, &asked.operation.facts, &self.claims, circumstances)?;
+        let response = self.authorizer.is_authorized(&asked.request(context)?, conditional, &self.entities);
+        self.decide(permits, &response)
+    }
+
+    /// Finds what a request is about and what there is to ask.
+    pub(super) fn ask(&self, principal: Principal, operation: usize) -> Result<Asked<'_>, PolicyRefusal> {
+        // An index of another snapshot is a mistake of the gateway's own; it opens nothing.
+        let lost = PolicyRefusal::Failed { policies: Vec::new() };
+        let known = self.operations.get(operation).ok_or(lost.clone())?;
+        let (caller, uid) = match principal {
+            Principal::Caller(n) => {
+                let caller = self.callers.get(n).ok_or(lost.clone())?;
+                if !known.facts.kinds.contains(&caller.kind) {
+                    return Err(PolicyRefusal::KindNotServed);
+                }
+                (Some(n), &caller.uid)
+            }
+            Principal::Anonymous => match known.facts.anonymous {
+                Anonymous::Served => (None, &self.anonymous),
+                Anonymous::Refused => return Err(PolicyRefusal::KindNotServed),
+            },
+        };
+        let standing = self.slices.standing(caller).ok_or(lost.clone())?;
+        let slice = self.slices.slice(operation, standing, &self.policies).map_err(|_internal| lost)?;
+        Ok(Asked { principal: uid, operation: known, standing, slice })
+    }
+
+    fn decide(&self, permits: &[usize], response: &Response) -> Result<Permit, PolicyRefusal> {
+        let reasons = response.diagnostics().reason().filter_map(|id| self.index(id));
+        let failed = response.diagnostics().errors().filter_map(|error| match error {
+            AuthorizationError::PolicyEvaluationError(error) => self.index(error.policy_id()),
+        });
+        match response.decision() {
+            // With a reason, `Deny` means that something forbids; without, that nothing permits.
+            Decision::Deny if response.diagnostics().reason().next().is_some() => {
+                Err(self.forbidden(reasons))
+            }
+            // Cedar passes over a policy that fails. It may have been one that forbids.
+            Decision::Allow | Decision::Deny if response.diagnostics().errors().next().is_some() => {
+                Err(PolicyRefusal::Failed { policies: self.ids(failed) })
+            }
+            Decision::Deny => self.permitted(permits.iter().copied()),
+            Decision::Allow => self.permitted(reasons.chain(permits.iter().copied())),
+        }
+    }
+
+    fn permitted(&self, policies: impl IntoIterator<Item = usize>) -> Result<Permit, PolicyRefusal> {
+        let policies = self.ids(policies);
+        if policies.is_empty() { Err(PolicyRefusal::Denied) } else { Ok(Permit { policies }) }
+    }
+
+    fn forbidden(&self, policies: impl IntoIterator<Item = usize>) -> PolicyRefusal {
+        let forbidding: Vec<usize> = policies.into_iter().collect();
+        let told = |n: &usize| self.policies.get(*n)?.written.policy.annotation(REASON);
+        let mut reasons: Vec<Arc<str>> = forbidding.iter().filter_map(told).map(Arc::from).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        PolicyRefusal::Forbidden { policies: self.ids(forbidding), reasons }
+    }
+
+    fn index(&self, id: &PolicyId) -> Option<usize> {
+        self.by_id.get(AsRef::<str>::as_ref(id)).copied()
+    }
+
+    fn ids(&self, policies: impl IntoIterator<Item = usize>) -> Vec<Arc<str>> {
+        let mut known: Vec<usize> = policies.into_iter().collect();
+        // In the order of files and lines, so that two records of one decision are equal.
+        known.sort_unstable();
+        known.iter().filter_map(|n| self.policies.get(*n)).map(|named| Arc::clone(&named.id)).collect()
+    }
+}
+
+/// One question, before its circumstances.
+pub(super) struct Asked<'a> {
+    principal: &'a EntityUid,
+    pub(super) operation: &'a KnownOperation,
+    pub(super) standing: usize,
+    slice: Arc<Slice>,
+}
+
+impl Asked<'_> {
+    pub(super) fn request(&self, context: cedar_policy::Context) -> Result<Request, PolicyRefusal> {
+        let KnownOperation { action, contract, .. } = self.operation;
+        Request::new(self.principal.clone(), action.clone(), contract.clone(), context, None)
+            .map_err(|_internal| PolicyRefusal::Failed { policies: Vec::new() })
+    }
+}
+
+impl KnownCaller {
+    pub(super) fn new(facts: &CallerFacts) -> Result<Self, Unbuildable> {
+        Ok(Self { id: facts.id.clone(), kind: facts.kind, uid: uid(CALLER, &facts.id)? })
+    }
+}
+
+impl KnownOperation {
+    pub(super) fn new(facts: &OperationFacts) -> Result<Self, Unbuildable> {
+        let (action, contract) = (uid(ACTION, &facts.name)?, uid(CONTRACT, &facts.contract())?);
+        Ok(Self { facts: facts.clone(), action, contract })
+    }
+}
+
+impl Permit {
+    /// The ids of the policies that permit the request: at least one, in the order they are written.
+    #[must_use]
+    pub fn policies(&self) -> &[Arc<str>] {
+        &self.policies
+    }
+}
+
+impl PolicyRefusal {
+    /// What sort of refusal it is, for the record and the problem: a stable code.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::KindNotServed => "kind-not-served",
+            Self::Denied => "policy-denied",
+            Self::Forbidden { .. } => "policy-forbidden",
+            Self::Failed { .. } => "policy-error",
+            Self::Undecidable { .. } => "policy-undecidable",
+        }
+    }
+
+    /// The ids of the policies that decided so, for the record and never for the caller.
+    #[must_use]
+    pub fn policies(&self) -> &[Arc<str>] {
+        match self {
+            Self::Forbidden { policies, .. } | Self::Failed { policies } => policies,
+            Self::KindNotServed | Self::Denied | Self::Undecidable { .. } => &[],
+        }
+    }
+
+    /// The reason codes of the policies, which the refused caller may be told.
+    #[must_use]
+    pub fn reasons(&self) -> &[Arc<str>] {
+        match self {
+            Self::Forbidden { reasons, .. } => reasons,
+            Self::KindNotServed | Self::Denied | Self::Failed { .. } | Self::Undecidable { .. } => &[],
+        }
+    }
+}
+
+impl From<Unfit> for PolicyRefusal {
+    fn from(Unfit(because): Unfit) -> Self {
+        Self::Undecidable { because }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::circumstances::*;
+    use super::super::retailer::*;
+    use super::*;
+
+    fn decided(policies: &str, principal: Principal, operation: usize, given: &Circumstances<'_>) -> String {
+        match load(policies).authorise(principal, operation, given) {
+            Ok(permit) => format!("permit {}", permit.policies().join(" ")),
+            Err(refusal) => {
+                format!("{} {}", refusal.reason(), refusal.policies().join(" ")).trim().to_owned()
+            }
+        }
+    }
+
+    const PERMIT: &str = "@id(\"all\") permit (principal is Caller, action, resource);\n";
+
+    #[test]
+    fn nothing_is_permitted_unless_a_policy_says_so() {
+        assert_eq!(decided("", ACME, CREATE, &bare()), "policy-denied");
+        assert_eq!(decided(PERMIT, ACME, CREATE, &bare()), "permit all");
+    }
+}

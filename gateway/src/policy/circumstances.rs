@@ -1,0 +1,77 @@
+//! What is known about one request, for the policies to ask about?
+//!
+//! Borrowed, typed values from the rooms that ran before. Nothing here is `Debug`: a subject, an address
+//! or a parameter may be personal.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+
+/// Everything about one request that `context` shows.
+#[derive(Clone)]
+pub struct Circumstances<'a> {
+    /// The client's address: `context.address`. A mapped IPv4 address counts as IPv4.
+    pub address: IpAddr,
+    /// When it is: `context.time`.
+    pub now: Timestamp,
+    /// The client's certificate, when one was proved: `context.certificate`.
+    pub certificate: Option<CertificateFacts<'a>>,
+    /// The token, when one was proved: `context.token`.
+    pub token: Option<TokenFacts<'a>>,
+    /// Name and decoded value of each path parameter: `context.path`.
+    pub path: Vec<(&'a str, &'a str)>,
+    /// Name and decoded value of each query parameter, repeated as sent: `context.query`.
+    pub query: Vec<(&'a str, &'a str)>,
+    /// Whether the version called is: `context.deprecated`.
+    pub deprecation: Deprecation,
+}
+
+/// Where the version called is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deprecation {
+    /// In full use.
+    Current,
+    /// Served, and to be left.
+    Deprecated,
+}
+
+/// A client certificate that was proved.
+#[derive(Clone, Default)]
+pub struct CertificateFacts<'a> {
+    /// Its DNS names.
+    pub dns: Vec<&'a str>,
+    /// Its URIs, such as a SPIFFE id.
+    pub uris: Vec<&'a str>,
+    /// The SHA-256 of its DER, in lower-case hexadecimal digits.
+    pub sha256: &'a str,
+}
+
+/// An access token that was proved.
+#[derive(Clone, Default)]
+pub struct TokenFacts<'a> {
+    /// RFC 9068 section 2.2: `iss`.
+    pub issuer: &'a str,
+    /// `sub`.
+    pub subject: Option<&'a str>,
+    /// `client_id`.
+    pub client_id: Option<&'a str>,
+    /// Each scope by itself.
+    pub scopes: Vec<&'a str>,
+    /// RFC 8693 section 4.1: the `sub` of `act`, who acts for the subject.
+    pub actor: Option<&'a str>,
+    /// Claims by name. Only those the policies were loaded with are looked at.
+    pub claims: Vec<(&'a str, ClaimValue<'a>)>,
+}
+
+/// The value of a claim.
+#[derive(Clone)]
+pub enum ClaimValue<'a> {
+    /// A string.
+    Text(&'a str),
+    /// A whole number.
+    Integer(i64),
+    /// True or false.
+    Boolean(bool),
+    /// An array of strings.
+    Texts(Vec<&'a str>),
+}

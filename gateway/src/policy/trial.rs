@@ -1,0 +1,336 @@
+//! Do the policies allow and refuse what their writers say they do?
+//!
+//! Runs `policies/tests/*.yaml` against the policies as loaded. A test is passed by the decision it names,
+//! never by an accident on the way to it: a missing scope, or a policy that could not be evaluated.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::authorise::{KnownOperation, Policies, PolicyRefusal, Principal};
+use super::circumstances::{CertificateFacts, Circumstances, ClaimValue, Deprecation, TokenFacts};
+use super::explain::{Explanation, Outcome, Verdict, shown};
+use super::facts::ValueType;
+use super::source::files;
+use super::trial_file::{CertificateWritten, ClaimWritten, Expect, Trial, TrialFile, With};
+use super::vocabulary::NOBODY;
+use crate::diagnostic::{Diagnostic, Diagnostics, Place};
+use crate::document::Document;
+
+/// What came of one policy test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TestOutcome {
+    /// Its name.
+    pub name: String,
+    /// Where it is written.
+    #[serde(serialize_with = "shown")]
+    pub place: Place,
+    /// `allow` or `refuse`.
+    pub expected: &'static str,
+    /// What was decided, in words.
+    pub got: String,
+    /// The policies that decided so.
+    pub policies: Vec<Arc<str>>,
+    /// Why the test is not passed; `None` when it is.
+    pub failure: Option<String>,
+}
+
+/// Runs every test below `directory`. Mistakes in the files are diagnostics, and so, as warnings, are the
+/// policies that decide in no test.
+#[must_use]
+pub fn run_tests(directory: &Path, policies: &Policies) -> (Vec<TestOutcome>, Diagnostics) {
+    let mut found = Diagnostics::new();
+    let mut outcomes = Vec::new();
+    if !directory.is_dir() {
+        let none =
+            Diagnostic::warning(Place::file(&directory.display().to_string()), "holds no policy tests");
+        return (outcomes, none.into());
+    }
+    for path in files(directory, &["yaml", "yml"], &mut found) {
+        if let Some(document) = found.keep(Document::read(&path, &path.display().to_string()))
+            && let Some(file) = found.keep(document.to::<TrialFile>())
+        {
+            outcomes.extend(file.tests.iter().enumerate().filter_map(|(n, trial)| {
+                let bench = Bench { policies, document: &document, pointer: format!("/tests/{n}") };
+                found.keep(bench.run(trial))
+            }));
+        }
+    }
+    let exercised: BTreeSet<&Arc<str>> = outcomes.iter().flat_map(|o| &o.policies).collect();
+    for named in policies.policies.iter().filter(|named| !exercised.contains(&named.id)) {
+        let idle = format!("policy `{}` decides in no test", named.id);
+        found.push(Diagnostic::warning(named.written.place.clone(), idle));
+    }
+    (outcomes, found)
+}
+
+/// One test, where it stands, and what it is run against.
+struct Bench<'a> {
+    policies: &'a Policies,
+    document: &'a Document,
+    pointer: String,
+}
+
+impl Bench<'_> {
+    fn run(&self, trial: &Trial) -> Result<TestOutcome, Diagnostics> {
+        let mut mistakes = Diagnostics::new();
+        let principal = self.principal(&trial.caller, &mut mistakes);
+        let operation = self.operation(&trial.operation, &mut mistakes);
+        for (n, id) in trial.by.iter().enumerate() {
+            if !self.policies.by_id.contains_key(id.as_str()) {
+                let known = self.policies.policies.iter().map(|named| &*named.id);
+                mistakes.push(self.unknown(&format!("/by/{n}"), "policy", id).did_you_mean(id, known));
+            }
+        }
+        let outcome = principal.zip(operation).and_then(|(principal, (index, operation))| {
+            self.check_names(&trial.with, operation, &mut mistakes);
+            let parameters = Parameters::of(&trial.with);
+            let circumstances = self.circumstances(&trial.with, &parameters, &mut mistakes)?;
+            let explanation = self.policies.explain(principal, index, &circumstances);
+            Some(self.judge(trial, operation, &explanation))
+        });
+        mistakes.into_result(outcome).map(|(outcome, _)| outcome)
+    }
+
+    fn principal(&self, name: &str, mistakes: &mut Diagnostics) -> Option<Principal> {
+        if name == NOBODY {
+            return Some(Principal::Anonymous);
+        }
+        let index = self.policies.callers.iter().position(|caller| caller.id == name);
+        if index.is_none() {
+            let known = self.policies.callers.iter().map(|caller| caller.id.as_str()).chain([NOBODY]);
+            mistakes.push(self.unknown("/caller", "caller", name).did_you_mean(name, known));
+        }
+        index.map(Principal::Caller)
+    }
+
+    fn operation(&self, name: &str, mistakes: &mut Diagnostics) -> Option<(usize, &KnownOperation)> {
+        let found = self.policies.operations.iter().enumerate().find(|(_, o)| o.facts.name == name);
+        if found.is_none() {
+            let known = self.policies.operations.iter().map(|o| o.facts.name.as_str());
+            mistakes.push(self.unknown("/operation", "operation", name).did_you_mean(name, known));
+        }
+        found
+    }
+
+    /// A name the operation or the token does not have would be true of no request.
+    fn check_names(&self, with: &With, operation: &KnownOperation, mistakes: &mut Diagnostics) {
+        let path: Vec<&str> = operation.facts.path_parameters.iter().map(String::as_str).collect();
+        let query: Vec<&str> = operation.facts.query_parameters.iter().map(|p| p.name.as_str()).collect();
+        let claims: Vec<&str> = self.policies.claims.iter().map(|(name, _)| name.as_str()).collect();
+        self.check_keys("path", "path parameter", with.path.keys(), &path, mistakes);
+        self.check_keys("query", "query parameter", with.query.keys(), &query, mistakes);
+        self.check_keys("claims", "claim", with.claims.iter().flat_map(BTreeMap::keys), &claims, mistakes);
+        for (name, value_type) in &self.policies.claims {
+            let written = with.claims.as_ref().and_then(|claims| claims.get(name));
+            if written.is_some_and(|claim| claim.value_type() != *value_type) {
+                let said = format!("claim `{name}` is configured as a {}", value_type.cedar());
+                mistakes.push(Diagnostic::error(self.place(&pointer("claims", name)), said));
+            }
+        }
+    }
+
+    fn check_keys<'k>(
+        &self,
+        part: &str,
+        what: &str,
+        written: impl Iterator<Item = &'k String>,
+        known: &[&str],
+        mistakes: &mut Diagnostics,
+    ) {
+        for key in written.filter(|key| !known.contains(&key.as_str())) {
+            let place = self.document.key_place(&format!("{}{}", self.pointer, pointer(part, key)));
+            let unknown = Diagnostic::error(place, format!("unknown {what} `{key}`"));
+            mistakes.push(unknown.did_you_mean(key, known.iter().copied()));
+        }
+    }
+
+    fn circumstances<'w>(
+        &self,
+        with: &'w With,
+        parameters: &'w Parameters,
+        mistakes: &mut Diagnostics,
+    ) -> Option<Circumstances<'w>> {
+        let mut wrong = |at: &str, what: &str| {
+            mistakes.push(Diagnostic::error(self.place(at), format!("is not {what}")));
+        };
+        let address = with.address.as_deref().map_or(Ok(ADDRESS), str::parse);
+        let now = with.time.as_deref().map_or(Ok(NOON), str::parse);
+        if address.is_err() {
+            wrong("/with/address", "an IP address");
+        }
+        if now.is_err() {
+            wrong("/with/time", "a time such as 2026-11-01T10:00:00Z");
+        }
+        Some(Circumstances {
+            address: address.ok()?,
+            now: now.ok()?,
+            certificate: with.certificate.facts(),
+            token: with.token(),
+            path: parameters.path.iter().map(|(name, value)| (*name, value.as_str())).collect(),
+            query: parameters.query.iter().map(|(name, value)| (*name, value.as_str())).collect(),
+            deprecation: if with.deprecated { Deprecation::Deprecated } else { Deprecation::Current },
+        })
+    }
+
+    fn judge(&self, trial: &Trial, operation: &KnownOperation, explanation: &Explanation) -> TestOutcome {
+        let (got, policies) = match &explanation.decision {
+            Verdict::Permitted(policies) => ("allowed".to_owned(), policies.clone()),
+            Verdict::Refused(refusal) => (format!("refused: {refusal}"), refusal.policies().to_vec()),
+        };
+        TestOutcome {
+            name: trial.name.clone(),
+            place: self.document.place(&self.pointer),
+            expected: trial.expect.word(),
+            got,
+            failure: failure(trial, operation, explanation, &policies),
+            policies,
+        }
+    }
+
+    fn unknown(&self, at: &str, what: &str, name: &str) -> Diagnostic {
+        Diagnostic::error(self.place(at), format!("unknown {what} `{name}`"))
+    }
+
+    fn place(&self, at: &str) -> Place {
+        self.document.place(&format!("{}{at}", self.pointer))
+    }
+}
+
+fn failure(
+    trial: &Trial,
+    operation: &KnownOperation,
+    explanation: &Explanation,
+    policies: &[Arc<str>],
+) -> Option<String> {
+    let scopes = trial.with.scopes.as_deref().unwrap_or_default();
+    let alternatives = &operation.facts.scopes;
+    let held = |alternative: &Vec<String>| alternative.iter().all(|scope| scopes.contains(scope));
+    if !alternatives.is_empty() && !alternatives.iter().any(held) {
+        let wanted: Vec<String> = alternatives.iter().map(|all| format!("[{}]", all.join(", "))).collect();
+        return Some(format!(
+            "the policies are never asked: the operation wants the scopes {}",
+            wanted.join(" or ")
+        ));
+    }
+    match (trial.expect, &explanation.decision) {
+        (
+            Expect::Refuse,
+            Verdict::Refused(accident @ (PolicyRefusal::Failed { .. } | PolicyRefusal::Undecidable { .. })),
+        ) => Some(format!("it is refused by accident: {accident}{}", told(explanation))),
+        (Expect::Allow, Verdict::Refused(refusal)) => {
+            Some(format!("it is refused: {refusal}{}", told(explanation)))
+        }
+        (Expect::Refuse, Verdict::Permitted(_)) => Some(format!("it is allowed by {}", policies.join(", "))),
+        (Expect::Allow, Verdict::Permitted(_)) | (Expect::Refuse, Verdict::Refused(_)) => {
+            let missing = trial.by.iter().find(|id| !policies.iter().any(|decided| **decided == ***id))?;
+            Some(format!("`{missing}` does not decide so{}", told(explanation)))
+        }
+    }
+}
+
+/// What the policies that concern the request said, for those that did not decide it.
+fn told(explanation: &Explanation) -> String {
+    let lines = explanation.policies.iter().filter_map(|said| match &said.outcome {
+        Outcome::NotSatisfied(condition) => Some(format!("\n  `{}`: does not hold: {condition}", said.id)),
+        Outcome::Failed(why) => Some(format!("\n  `{}`: failed: {why}", said.id)),
+        Outcome::NotApplicable | Outcome::Satisfied => None,
+    });
+    lines.collect()
+}
+
+/// Parameters as text, each value by itself.
+struct Parameters<'w> {
+    path: Vec<(&'w str, String)>,
+    query: Vec<(&'w str, String)>,
+}
+
+impl<'w> Parameters<'w> {
+    fn of(with: &'w With) -> Self {
+        let each =
+            |(name, values): (&'w String, Vec<String>)| values.into_iter().map(move |v| (name.as_str(), v));
+        Self {
+            path: with.path.iter().map(|(name, value)| (name.as_str(), value.text())).collect(),
+            query: with.query.iter().map(|(name, values)| (name, values.texts())).flat_map(each).collect(),
+        }
+    }
+}
+
+impl Expect {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+impl With {
+    fn token(&self) -> Option<TokenFacts<'_>> {
+        if self.token.is_none() && self.scopes.is_none() && self.claims.is_none() {
+            return None;
+        }
+        let claims = self.claims.iter().flatten().map(|(name, claim)| (name.as_str(), claim.value()));
+        let written = self.token.as_ref();
+        Some(TokenFacts {
+            issuer: written.map_or("", |token| &token.issuer),
+            subject: written.and_then(|token| token.subject.as_deref()),
+            client_id: written.and_then(|token| token.client_id.as_deref()),
+            actor: written.and_then(|token| token.actor.as_deref()),
+            scopes: borrowed(self.scopes.as_deref().unwrap_or_default()),
+            claims: claims.collect(),
+        })
+    }
+}
+
+impl CertificateWritten {
+    fn facts(&self) -> Option<CertificateFacts<'_>> {
+        match self {
+            Self::Present(false) => None,
+            Self::Present(true) => Some(CertificateFacts::default()),
+            Self::Facts(facts) => Some(CertificateFacts {
+                dns: borrowed(&facts.dns),
+                uris: borrowed(&facts.uris),
+                sha256: &facts.sha256,
+            }),
+        }
+    }
+}
+
+impl ClaimWritten {
+    const fn value_type(&self) -> ValueType {
+        match self {
+            Self::Text(_) => ValueType::Text,
+            Self::Integer(_) => ValueType::Integer,
+            Self::Boolean(_) => ValueType::Boolean,
+            Self::Texts(_) => ValueType::Texts,
+        }
+    }
+
+    fn value(&self) -> ClaimValue<'_> {
+        match self {
+            Self::Text(text) => ClaimValue::Text(text),
+            Self::Integer(number) => ClaimValue::Integer(*number),
+            Self::Boolean(truth) => ClaimValue::Boolean(*truth),
+            Self::Texts(texts) => ClaimValue::Texts(borrowed(texts)),
+        }
+    }
+}
+
+fn borrowed(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
+}
+
+/// The JSON Pointer (RFC 6901) of a member of `with`.
+fn pointer(part: &str, key: &str) -> String {
+    format!("/with/{part}/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
+/// RFC 5737: an address that is nobody's.
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+/// 2026-01-01T12:00:00Z, a Thursday in working hours.
+const NOON: Timestamp = Timestamp::constant(1_767_268_800, 0);
