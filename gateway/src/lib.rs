@@ -1,5 +1,7 @@
 //! The API gateway between an omnichannel retailer's Odoo and everyone who calls it.
+pub mod credential;
 pub mod diagnostic;
 pub mod document;
 pub mod policy;
 pub mod units;
+pub mod upstream;

@@ -1,0 +1,102 @@
+//! Where is a secret kept? Parses the reference that stands in a file instead of the secret.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// Where a secret is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// `file:PATH`, relative to the folder of the file it stands in.
+    File {
+        /// The path as written.
+        path: PathBuf,
+    },
+    /// `env:NAME`.
+    Env {
+        /// The variable.
+        name: String,
+    },
+}
+
+/// A text that is no reference. Never shows the text: it may be the secret itself, put in the wrong place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReferenceError {
+    /// A source that is planned.
+    #[error("secrets from Vault are not supported yet")]
+    Later,
+    /// No known scheme.
+    #[error("a reference to a secret is wanted, never the secret itself")]
+    Scheme,
+    /// Nothing, or nothing usable, after the scheme.
+    #[error("the reference names no file or variable")]
+    Name,
+}
+
+impl ReferenceError {
+    /// What would mend it.
+    #[must_use]
+    pub const fn help(self) -> &'static str {
+        match self {
+            Self::Later => "until then let the Vault agent write a file and use `file:PATH`",
+            Self::Scheme | Self::Name => "write `file:PATH` or `env:NAME`",
+        }
+    }
+}
+
+impl FromStr for Reference {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        match text.split_once(':') {
+            Some(("file", path)) if path.is_empty() || path.contains('\0') => Err(ReferenceError::Name),
+            Some(("file", path)) => Ok(Self::File { path: Path::new(path).to_owned() }),
+            Some(("env", name)) if is_variable(name) => Ok(Self::Env { name: name.to_owned() }),
+            Some(("env", _)) => Err(ReferenceError::Name),
+            Some(("vault", _)) => Err(ReferenceError::Later),
+            Some(_) | None => Err(ReferenceError::Scheme),
+        }
+    }
+}
+
+/// POSIX: letters, digits and underscores, and no digit first.
+fn is_variable(name: &str) -> bool {
+    !name.starts_with(|first: char| first.is_ascii_digit())
+        && !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_reference_names_a_file_or_a_variable() {
+        let check = |text: &str, expected: Result<Reference, ReferenceError>| {
+            assert_eq!(text.parse(), expected, "{text:?}");
+        };
+        let file = |path: &str| Ok(Reference::File { path: path.into() });
+        check("file:certs/odoo.key", file("certs/odoo.key"));
+        check("file:/run/secrets/a:b", file("/run/secrets/a:b"));
+        check("env:ODOO_KEY", Ok(Reference::Env { name: "ODOO_KEY".into() }));
+        check("file:", Err(ReferenceError::Name));
+        check("file:a\0b", Err(ReferenceError::Name));
+        for name in ["env:", "env:1A", "env:A B", "env:A=B", "env:Ä"] {
+            check(name, Err(ReferenceError::Name));
+        }
+        check("vault:secret/odoo#key", Err(ReferenceError::Later));
+        for text in ["", "hunter2", "File:x", "http://x", "3f9a41c0", " file:x"] {
+            check(text, Err(ReferenceError::Scheme));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_secret_in_the_wrong_place_is_not_repeated(text in "[a-z0-9]{12,40}:?[a-z0-9]{0,20}") {
+            if let Err(error) = text.parse::<Reference>() {
+                let shown = format!("{error} {error:?} {}", error.help());
+                prop_assert!(!shown.contains(&text));
+            }
+        }
+    }
+}

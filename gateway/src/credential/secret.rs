@@ -1,0 +1,167 @@
+//! A secret that is ready to be sent, and the only way it leaves.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use zeroize::Zeroizing;
+
+use super::version::Version;
+
+/// What proves the gateway to an upstream.
+#[derive(Clone)]
+pub struct Credential {
+    pub(super) name: Arc<str>,
+    pub(super) version: Version,
+    pub(super) header: HeaderName,
+    pub(super) value: HeaderValue,
+}
+
+/// How a secret is written into its field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    /// As it is.
+    Raw,
+    /// RFC 6750 section 2.1: `Bearer SECRET`.
+    Bearer,
+    /// RFC 7617 section 2: the secret is `user:password`.
+    Basic,
+    /// After this text and a space.
+    Prefix(String),
+}
+
+/// Why a secret cannot be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unsendable {
+    Empty,
+    Control,
+    NoColon,
+}
+
+impl Credential {
+    /// Its name in the files.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Which value it has.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Writes the field, in place of whatever stands there.
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        headers.insert(self.header.clone(), self.value.clone());
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("header", &self.header)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Form {
+    /// The field's value. Its bytes are wiped when the last copy of it is dropped.
+    pub(super) fn value(&self, secret: &[u8]) -> Result<HeaderValue, Unsendable> {
+        if secret.is_empty() {
+            return Err(Unsendable::Empty);
+        }
+        if !secret.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+            return Err(Unsendable::Control);
+        }
+        let written = match self {
+            Self::Raw => Zeroizing::new(secret.to_vec()),
+            Self::Bearer => joined("Bearer", secret),
+            Self::Basic if secret.contains(&b':') => {
+                joined("Basic", Zeroizing::new(STANDARD.encode(secret)).as_bytes())
+            }
+            Self::Basic => return Err(Unsendable::NoColon),
+            Self::Prefix(prefix) => joined(prefix, secret),
+        };
+        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(written))
+            .map_err(|_invalid| Unsendable::Control)?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+/// One allocation of the final size: a buffer that grows would leave a copy behind.
+fn joined(prefix: &str, secret: &[u8]) -> Zeroizing<Vec<u8>> {
+    let size = prefix.len().saturating_add(secret.len()).saturating_add(1);
+    let mut written = Zeroizing::new(Vec::with_capacity(size));
+    written.extend_from_slice(prefix.as_bytes());
+    written.push(b' ');
+    written.extend_from_slice(secret);
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::VersionKey;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_secret_is_written_in_its_form() {
+        let check = |form: Form, secret: &str, expected: Result<&str, Unsendable>| {
+            let value = form.value(secret.as_bytes());
+            assert_eq!(
+                value.as_ref().map(|value| value.to_str().unwrap()),
+                expected.as_ref().copied(),
+                "{form:?}"
+            );
+            assert!(value.map_or(true, |value| value.is_sensitive()));
+        };
+        check(Form::Raw, "k3y", Ok("k3y"));
+        check(Form::Bearer, "k3y", Ok("Bearer k3y"));
+        check(Form::Prefix("bearer".into()), "k3y", Ok("bearer k3y"));
+        check(Form::Prefix("bad\r\n".into()), "k3y", Err(Unsendable::Control));
+        // The example of RFC 7617 section 2.
+        check(Form::Basic, "Aladdin:open sesame", Ok("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="));
+        check(Form::Basic, "k3y", Err(Unsendable::NoColon));
+        for secret in ["a\nb", "a\rb", "a\0", "a\tb", "ä", "\u{7f}"] {
+            check(Form::Raw, secret, Err(Unsendable::Control));
+        }
+        check(Form::Raw, "", Err(Unsendable::Empty));
+    }
+
+    fn credential(secret: &str) -> Credential {
+        Credential {
+            name: "odoo".into(),
+            version: VersionKey::random().unwrap().version("odoo", secret.as_bytes()),
+            header: http::header::AUTHORIZATION,
+            value: Form::Bearer.value(secret.as_bytes()).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_credential_replaces_what_stands_in_its_field() {
+        let mut headers = HeaderMap::new();
+        headers.append(http::header::AUTHORIZATION, HeaderValue::from_static("Bearer theirs"));
+        headers.append(http::header::AUTHORIZATION, HeaderValue::from_static("Bearer theirs too"));
+        credential("ours").apply(&mut headers);
+        let values: Vec<_> = headers.get_all(http::header::AUTHORIZATION).iter().collect();
+        assert_eq!(values, ["Bearer ours"]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_secret_is_never_shown(secret in "[A-Z]{8,40}") {
+            let credential = credential(&secret);
+            let mut headers = HeaderMap::new();
+            credential.apply(&mut headers);
+            let shown = format!("{credential:?} {credential:#?} {headers:?}");
+            prop_assert!(!shown.contains(&secret));
+        }
+    }
+}

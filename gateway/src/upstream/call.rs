@@ -1,0 +1,311 @@
+//! A call: at most two attempts, within one deadline.
+//!
+//! A second attempt is made only where the first cannot have done anything, or the caller says that
+//! doing it twice is the same as once.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request};
+use pingora::connectors::http::Connector;
+use tokio::sync::Semaphore;
+
+use super::addresses::{AddressState, Addresses, Lease, Unresolved};
+use super::attempt::{Answer, Attempt, Connection, Failure};
+use super::error::{Effect, Fault, UpstreamError};
+use super::outgoing;
+use super::settings::{SettingsError, UpstreamSettings};
+use super::transport::Transport;
+
+/// One upstream: where it is, how it is reached, and how it is doing.
+#[derive(Debug)]
+pub struct Upstream {
+    settings: UpstreamSettings,
+    authority: HeaderValue,
+    transport: Transport,
+    addresses: Addresses,
+    permits: Semaphore,
+    connector: Connections,
+}
+
+/// The connector that all upstreams share; it lives as long as the process.
+#[derive(Clone)]
+pub(super) struct Connections(pub(super) Arc<Connector>);
+
+/// One request to an upstream.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// Origin form, as it goes on the wire.
+    pub path_and_query: &'a str,
+    /// As built by [`outgoing::headers`]; authority and framing are set by the call.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+    /// When the answer has to be whole.
+    pub deadline: Instant,
+    /// The largest body taken.
+    pub response_bytes_max: usize,
+    /// Whether doing it twice is the same as once.
+    pub repeatable: Repeatable,
+}
+
+/// Whether a request may be sent again when its outcome is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeatable {
+    /// RFC 9110 section 9.2.2, or the contract says that it is idempotent.
+    Yes,
+    /// It is sent again only if nothing can have been done.
+    No,
+}
+
+/// An upstream's answer, whole.
+#[derive(Debug)]
+pub struct Reply {
+    /// The final status.
+    pub status: StatusCode,
+    /// Its fields as they came; [`incoming::headers`](super::incoming::headers) makes those of the client.
+    pub headers: HeaderMap,
+    /// Its body, without codings.
+    pub body: Bytes,
+    /// Who answered.
+    pub address: SocketAddr,
+    /// Connections tried.
+    pub attempts: u32,
+    /// From the start of the call to the answer's head.
+    pub first_byte: Duration,
+    /// From the start of the call to the answer's end.
+    pub total: Duration,
+    /// Size of the request's body.
+    pub bytes_out: usize,
+    /// Size of the answer's body.
+    pub bytes_in: usize,
+}
+
+/// Where a second attempt may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Again {
+    Never,
+    /// To another address only.
+    Elsewhere,
+    /// To any address, over a new connection.
+    Anywhere,
+}
+
+impl Upstream {
+    pub(super) fn new(
+        settings: UpstreamSettings,
+        generation: u32,
+        connector: Connections,
+    ) -> Result<Self, SettingsError> {
+        settings.check()?;
+        let transport = Transport::new(&settings, generation)?;
+        Ok(Self {
+            authority: settings.authority()?,
+            addresses: Addresses::new(settings.targets()?, &transport),
+            permits: Semaphore::new(settings.in_flight_max.min(Semaphore::MAX_PERMITS)),
+            transport,
+            settings,
+            connector,
+        })
+    }
+
+    /// Sends the request and reads the whole answer.
+    ///
+    /// # Errors
+    /// When no usable answer came; [`UpstreamError::maybe_done`] says whether the upstream may have acted.
+    pub async fn call(&self, call: Call<'_>) -> Result<Reply, UpstreamError> {
+        let begun = Instant::now();
+        let refused = |fault| UpstreamError { fault, effect: Effect::None, attempts: 0, address: None };
+        let _permit = self.permits.try_acquire().map_err(|_none_left| refused(Fault::Busy))?;
+        let Call { method, path_and_query, headers, body, deadline, response_bytes_max, repeatable } = call;
+        let head =
+            self.head(method, path_and_query, headers, body.len()).ok_or(refused(Fault::Unsendable))?;
+        let attempt = Attempt {
+            connector: &self.connector.0,
+            head: &head,
+            body: &body,
+            deadline,
+            first_byte_timeout: self.settings.first_byte_timeout,
+            idle_timeout: self.settings.idle_timeout,
+            response_bytes_max,
+        };
+        let lease = self.addresses.choose(begun, None).ok_or(refused(Fault::Unreachable))?;
+        let first = match settled(&lease, attempt.pooled(&lease.peer).await) {
+            Ok(answer) => return Ok(reply(answer, &lease, 1, begun, body.len())),
+            Err(failure) => failure,
+        };
+        let Some(second) = self.second(&first, &lease, repeatable, deadline) else {
+            return Err(failed(first, &lease, 1, Effect::None));
+        };
+        drop(lease);
+        let peer = self.transport.unpooled(&second.peer);
+        match settled(&second, attempt.unpooled(&peer).await) {
+            Ok(answer) => Ok(reply(answer, &second, 2, begun, body.len())),
+            Err(failure) => Err(failed(failure, &second, 2, first.effect)),
+        }
+    }
+
+    /// The address for a second attempt, if there may be one.
+    fn second(
+        &self,
+        first: &Failure,
+        tried: &Lease,
+        repeatable: Repeatable,
+        deadline: Instant,
+    ) -> Option<Lease> {
+        let now = Instant::now();
+        if now >= deadline {
+            return None;
+        }
+        let elsewhere = || self.addresses.choose(now, Some(tried.socket));
+        match again(first, repeatable) {
+            Again::Never => None,
+            Again::Elsewhere => elsewhere(),
+            Again::Anywhere => elsewhere().or_else(|| self.addresses.choose(now, None)),
+        }
+    }
+
+    fn head(
+        &self,
+        method: &Method,
+        path_and_query: &str,
+        headers: HeaderMap,
+        body_bytes: usize,
+    ) -> Option<request::Parts> {
+        if !path_and_query.starts_with('/') {
+            return None;
+        }
+        let target: PathAndQuery = path_and_query.parse().ok()?;
+        let (mut head, ()) = http::Request::new(()).into_parts();
+        head.method = method.clone();
+        head.uri = Uri::from(target);
+        head.headers = headers;
+        outgoing::frame(&mut head.headers, method, &self.authority, body_bytes);
+        Some(head)
+    }
+
+    /// Looks all names up once more; to be repeated beside the calls. Gives the names that failed.
+    pub async fn resolve(&self) -> Vec<Unresolved> {
+        self.addresses.resolve(&self.transport).await
+    }
+
+    /// How each address stands.
+    #[must_use]
+    pub fn health(&self, now: Instant) -> Vec<AddressState> {
+        self.addresses.states(now)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// The credential it wants, by name.
+    #[must_use]
+    pub fn credential(&self) -> Option<&str> {
+        self.settings.credential.as_deref()
+    }
+
+    /// The field in which it learns who the caller is.
+    #[must_use]
+    pub const fn identity_header(&self) -> &HeaderName {
+        &self.settings.identity_header
+    }
+
+    /// Answer fields of it that may reach the client, beside the usual ones.
+    #[must_use]
+    pub fn response_headers(&self) -> &[HeaderName] {
+        &self.settings.response_headers
+    }
+
+    /// Whether what is sent to it can be read on the way.
+    #[must_use]
+    pub const fn is_encrypted(&self) -> bool {
+        self.transport.is_tls()
+    }
+
+    pub(super) const fn settings(&self) -> &UpstreamSettings {
+        &self.settings
+    }
+}
+
+/// Notes what the attempt says about its address.
+fn settled(lease: &Lease, outcome: Result<Answer, Failure>) -> Result<Answer, Failure> {
+    match &outcome {
+        Ok(_) => lease.answered(),
+        Err(failure) => match (failure.fault, failure.connection) {
+            (Fault::Unreachable | Fault::Tls, _) | (Fault::Closed, Connection::New) => {
+                lease.failed(Instant::now());
+            }
+            // It answers, however badly or late: sending the calls elsewhere would not mend that.
+            (Fault::Broken(_) | Fault::TooLarge, _) => lease.answered(),
+            (Fault::Busy | Fault::Deadline | Fault::FirstByte | Fault::Closed | Fault::Unsendable, _) => {}
+        },
+    }
+    outcome
+}
+
+/// Whether and where a request may be sent again.
+fn again(first: &Failure, repeatable: Repeatable) -> Again {
+    match (first.fault, first.effect, first.connection, repeatable) {
+        (Fault::Unreachable | Fault::Tls, ..) => Again::Elsewhere,
+        // The pooled connection was stale, or the upstream says it has not begun.
+        (Fault::Closed, Effect::None, ..) => Again::Anywhere,
+        // RFC 9110 section 9.2.2: what may have been done is repeated only where that changes nothing.
+        (Fault::Closed, Effect::Possible, _, Repeatable::No) => Again::Never,
+        (Fault::Closed, Effect::Possible, Connection::Pooled, Repeatable::Yes) => Again::Anywhere,
+        (Fault::Closed, Effect::Possible, Connection::New | Connection::Missing, Repeatable::Yes) => {
+            Again::Elsewhere
+        }
+        // More time or another answer is not to be had by asking again.
+        (
+            Fault::Busy
+            | Fault::Deadline
+            | Fault::FirstByte
+            | Fault::Broken(_)
+            | Fault::TooLarge
+            | Fault::Unsendable,
+            ..,
+        ) => Again::Never,
+    }
+}
+
+fn reply(answer: Answer, lease: &Lease, attempts: u32, begun: Instant, bytes_out: usize) -> Reply {
+    let Answer { status, headers, body, head_at } = answer;
+    Reply {
+        status,
+        headers,
+        address: lease.socket,
+        attempts,
+        first_byte: head_at.saturating_duration_since(begun),
+        total: begun.elapsed(),
+        bytes_out,
+        bytes_in: body.len(),
+        body,
+    }
+}
+
+fn failed(failure: Failure, lease: &Lease, attempts: u32, before: Effect) -> UpstreamError {
+    UpstreamError {
+        fault: failure.fault,
+        effect: failure.effect.max(before),
+        attempts,
+        address: Some(lease.socket),
+    }
+}
+
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connections")
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test")]
+mod tests;
