@@ -3,5 +3,6 @@ pub mod credential;
 pub mod diagnostic;
 pub mod document;
 pub mod policy;
+pub mod quota;
 pub mod units;
 pub mod upstream;
