@@ -3,6 +3,7 @@ pub mod credential;
 pub mod diagnostic;
 pub mod document;
 pub mod policy;
+mod edge;
 pub mod quota;
 pub mod units;
 pub mod upstream;
