@@ -5,5 +5,6 @@ pub mod document;
 pub mod policy;
 mod edge;
 pub mod quota;
+pub mod telemetry;
 pub mod units;
 pub mod upstream;

@@ -1,0 +1,12 @@
+//! What do operators see of it: numbers, traces, log lines?
+//!
+//! One [`Metrics`] and one [`Traces`] for the life of the process. This room knows names and times;
+//! it knows neither requests nor what any other room decides.
+
+pub mod logging;
+pub mod metrics;
+pub mod trace_context;
+
+pub use logging::{Format, LoggingError, Repeats};
+pub use metrics::{ConnectionOpen, Metrics, OperationMetrics, Outcome, Reload, UpstreamMetrics};
+pub use trace_context::{SpanId, Trace, TraceId, Traces};
