@@ -6,5 +6,6 @@ pub mod policy;
 mod edge;
 pub mod quota;
 pub mod telemetry;
+pub mod identity;
 pub mod units;
 pub mod upstream;

@@ -1,0 +1,113 @@
+//! Why is nobody identified? Codes for the record; for the client what RFC 6750 lets it know.
+
+use std::sync::Arc;
+
+use super::bearer::RequestFault;
+use super::callers::CallerProfile;
+use super::certificate::ClientCertificate;
+use super::token::{Token, TokenFault, Unverified};
+
+/// Why a request has no caller.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum IdentityError {
+    /// Nothing was shown that the operation asks for.
+    #[error("the request shows no proof of who calls")]
+    NoProof,
+    /// A token was shown in a way no client may.
+    #[error("the request shows a token in a way that is not accepted")]
+    BadRequest(#[source] RequestFault),
+    /// The token proves nothing here.
+    #[error("the access token is not accepted")]
+    InvalidToken(#[source] TokenFault),
+    /// The operation asks for a client certificate and the connection has none.
+    #[error("a client certificate is wanted")]
+    CertificateNeeded,
+    /// The certificate has ended while its connection lives on.
+    #[error("the client certificate has expired")]
+    CertificateExpired,
+    /// The proof is good, and nobody is registered with it.
+    #[error("the proof is good and belongs to no registered caller")]
+    UnknownCaller(Stranger),
+    /// The proof is good, and fits more than one caller.
+    #[error("the proof is good and belongs to more than one registered caller")]
+    AmbiguousCaller(Stranger),
+    /// Token and certificate are those of different callers.
+    #[error("token and certificate belong to different callers")]
+    ProofsDisagree {
+        /// Whose token it is.
+        token: Arc<CallerProfile>,
+        /// Whose certificate it is.
+        certificate: Arc<CallerProfile>,
+    },
+    /// The keys of the token's issuer are not to be had: nobody's fault who calls.
+    #[error("the keys of issuer `{issuer}` are not available")]
+    KeysUnavailable {
+        /// The issuer's name in the configuration.
+        issuer: Arc<str>,
+    },
+}
+
+/// A proof that is good and identifies nobody: for the record, so that it can be found whose it is.
+#[derive(Debug, Clone)]
+pub enum Stranger {
+    /// By its token.
+    Token(Arc<Token>),
+    /// By its certificate.
+    Certificate(Arc<ClientCertificate>),
+}
+
+/// The parameters of a `WWW-Authenticate: Bearer` challenge (RFC 6750 section 3) besides realm and scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Challenge {
+    /// `error`; absent when the client has shown nothing (RFC 6750 section 3.1).
+    pub error: Option<&'static str>,
+    /// `error_description`: what the client can change.
+    pub description: Option<&'static str>,
+}
+
+impl IdentityError {
+    /// A stable code for the audit log and the metrics.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::NoProof => "no-proof",
+            Self::BadRequest(fault) => fault.reason(),
+            Self::InvalidToken(fault) => fault.reason(),
+            Self::CertificateNeeded => "certificate-needed",
+            Self::CertificateExpired => "certificate-expired",
+            Self::UnknownCaller(_) => "caller-unknown",
+            Self::AmbiguousCaller(_) => "caller-ambiguous",
+            Self::ProofsDisagree { .. } => "proofs-disagree",
+            Self::KeysUnavailable { .. } => "keys-unavailable",
+        }
+    }
+
+    /// The challenge that belongs into the answer, where a token could help.
+    #[must_use]
+    pub const fn challenge(&self) -> Option<Challenge> {
+        match self {
+            Self::NoProof => Some(Challenge { error: None, description: None }),
+            Self::BadRequest(fault) => {
+                Some(Challenge { error: Some("invalid_request"), description: Some(fault.advice()) })
+            }
+            Self::InvalidToken(fault) => {
+                Some(Challenge { error: Some("invalid_token"), description: Some(fault.advice()) })
+            }
+            Self::CertificateNeeded
+            | Self::CertificateExpired
+            | Self::UnknownCaller(_)
+            | Self::AmbiguousCaller(_)
+            | Self::ProofsDisagree { .. }
+            | Self::KeysUnavailable { .. } => None,
+        }
+    }
+}
+
+impl From<Unverified> for IdentityError {
+    fn from(unverified: Unverified) -> Self {
+        match unverified {
+            Unverified::Fault(fault) => Self::InvalidToken(fault),
+            Unverified::NoKeys { issuer } => Self::KeysUnavailable { issuer },
+        }
+    }
+}

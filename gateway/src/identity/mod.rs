@@ -1,0 +1,29 @@
+//! Who calls? A request's token and certificate, and the caller they prove.
+//!
+//! [`Callers`] are the entries of `policies/callers.yaml`; [`Issuers`] hold keys and verified tokens and
+//! outlive reloads; [`Identities`] joins both for one snapshot and has the room's one verb,
+//! [`Identities::identify`], whose product is the [`Caller`]. What a caller may do is another room's.
+//!
+//! How a proof finds its caller: all that a proof in `callers.yaml` asks for must fit. Of several that fit,
+//! the one that asks for more wins; of two persons' proofs that ask for as much, the one that names the
+//! subject; anything else is refused as ambiguous, above all a token that could be a machine's or a person's.
+
+mod attribute;
+mod bearer;
+mod caller;
+mod callers;
+mod certificate;
+mod error;
+mod token;
+
+pub use attribute::AttributeValue;
+pub use bearer::RequestFault;
+pub use caller::{Asked, Caller, Identities};
+pub use callers::{CallerProfile, Callers, CertificateProof, ClaimProof, Kind, Proof, TokenProof};
+pub use certificate::{CertificateFault, ClientCertificate, DnsName, SpiffeId};
+pub use error::{Challenge, IdentityError, Stranger};
+pub use token::{
+    ALGORITHMS, Actor, Algorithm, CLOCK_SKEW, CLOCK_SKEW_MAX, ClientIdClaim, FETCH_TIMEOUT, IssuerMistake,
+    IssuerSettings, Issuers, KEYS_AGE_MAX, KeyAge, KeySource, REFRESH_EVERY, REFRESH_EVERY_MIN,
+    RequiredClaim, RequiredClaims, ScopeForm, Token, TokenFault, TypRule,
+};

@@ -1,0 +1,319 @@
+//! Which keys does one issuer have now, and when are they fetched again?
+//!
+//! Keys that were good serve until new ones are good or they are too old. There is at most one fetch at a
+//! time, in a task of its own, so that a client that goes away ends nothing others wait for.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::Client;
+use ring::digest::{SHA256, digest};
+use tokio::sync::watch;
+
+use super::claims::Rules;
+use super::compact::Compact;
+use super::fault::TokenFault;
+use super::fetch::{self, FetchFault, JWKS_BYTES_MAX};
+use super::key::KeySet;
+use super::settings::{IssuerMistake, IssuerSettings, KeySource};
+
+/// One issuer: its settings, its keys, and the state of their fetching.
+pub(super) struct Issuer {
+    pub(super) settings: IssuerSettings,
+    pub(super) rules: Rules,
+    /// Keys older than this are not used; keys from a file are as old as they may be.
+    age_max: SignedDuration,
+    source: Source,
+    keys: ArcSwapOption<Keys>,
+    flight: Mutex<Flight>,
+    /// Counts the fetches that have ended, so that others can wait for one.
+    landed: watch::Sender<u64>,
+}
+
+enum Source {
+    File,
+    Server { client: Client, url: String },
+}
+
+/// Keys as they were published at one time.
+#[derive(Debug)]
+pub(super) struct Keys {
+    set: Arc<KeySet>,
+    /// Of the bytes they were read from: the same bytes are the same keys.
+    digest: Box<[u8]>,
+    /// Counts the changes. A token verified under another generation is verified again.
+    pub(super) generation: u64,
+    fetched_at: Timestamp,
+}
+
+#[derive(Debug, Default)]
+struct Flight {
+    state: State,
+    started_at: Option<Timestamp>,
+    due_at: Option<Timestamp>,
+    failures: u32,
+    last_fault: Option<FetchFault>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    #[default]
+    Grounded,
+    Flying,
+}
+
+/// Why keys are wanted now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// It is time.
+    Due,
+    /// A token names a key that is not there, or there are none.
+    Missing,
+}
+
+/// How an issuer's keys are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyAge {
+    /// The issuer's name in the configuration.
+    pub issuer: String,
+    /// How long ago the keys were fetched; nothing when there are none.
+    pub age: Option<Duration>,
+    /// How many keys can be used.
+    pub keys: usize,
+    /// Why the last fetch failed, as a stable code; nothing when it did not.
+    pub last_fault: Option<&'static str>,
+}
+
+impl Issuer {
+    /// The issuer as configured. What `previous` had fetched is kept where it is still good for these settings.
+    pub(super) fn new(
+        settings: IssuerSettings,
+        previous: Option<&Arc<Self>>,
+    ) -> Result<Arc<Self>, IssuerMistake> {
+        let mistake =
+            |field, message: String| IssuerMistake { issuer: settings.name.clone(), field, message };
+        let (source, keys) = match &settings.keys {
+            KeySource::File(path) => {
+                let keys = Keys::read(path, &settings).map_err(|message| mistake("keys", message))?;
+                (Source::File, Some(Arc::new(keys)))
+            }
+            KeySource::Url(url) => {
+                let client = fetch::client(&settings).map_err(|message| mistake("ca", message))?;
+                let kept = previous.filter(|previous| settings.has_the_keys_of(&previous.settings));
+                (Source::Server { client, url: url.clone() }, kept.and_then(|kept| kept.keys.load_full()))
+            }
+        };
+        if let Some(same) = previous.filter(|previous| previous.is_the_same(&settings, keys.as_deref())) {
+            return Ok(Arc::clone(same));
+        }
+        let age_max = match source {
+            Source::File => SignedDuration::MAX,
+            Source::Server { .. } => {
+                SignedDuration::try_from(settings.keys_age_max).unwrap_or(SignedDuration::MAX)
+            }
+        };
+        Ok(Arc::new(Self {
+            rules: Rules::new(&settings),
+            age_max,
+            source,
+            keys: ArcSwapOption::new(keys),
+            flight: Mutex::default(),
+            landed: watch::Sender::new(0),
+            settings,
+        }))
+    }
+
+    fn is_the_same(&self, settings: &IssuerSettings, keys: Option<&Keys>) -> bool {
+        let same_keys = match self.source {
+            Source::Server { .. } => true,
+            Source::File => self.keys.load().as_ref().map(|own| &own.digest) == keys.map(|keys| &keys.digest),
+        };
+        self.settings == *settings && same_keys
+    }
+
+    /// The keys that may be used at `now`.
+    pub(super) fn keys(&self, now: Timestamp) -> Option<Arc<Keys>> {
+        self.keys.load_full().filter(|keys| now.duration_since(keys.fetched_at) <= self.age_max)
+    }
+
+    pub(super) fn age(&self, now: Timestamp) -> KeyAge {
+        let keys = self.keys.load();
+        KeyAge {
+            issuer: self.settings.name.clone(),
+            // A clock that was set back makes no negative age.
+            age: keys
+                .as_ref()
+                .map(|keys| Duration::try_from(now.duration_since(keys.fetched_at)).unwrap_or_default()),
+            keys: keys.as_ref().map_or(0, |keys| keys.set.len()),
+            last_fault: self.flight().last_fault.as_ref().map(FetchFault::reason),
+        }
+    }
+
+    /// Fetches the keys, or waits for the fetch that is under way; returns at once when it is too early.
+    pub(super) async fn renew(self: &Arc<Self>, wanted: Wanted, now: Timestamp) {
+        let Some(mut landed) = self.take_off(wanted, now) else { return };
+        let longest = match wanted {
+            Wanted::Due => self.settings.fetch_timeout.saturating_mul(2),
+            Wanted::Missing => self.settings.fetch_timeout.min(WAIT_MAX),
+        };
+        // Late, or ended without a word: the caller looks at the keys there are.
+        drop(tokio::time::timeout(longest, landed.changed()).await);
+    }
+
+    /// What to wait for: a fetch that was under way or begins now.
+    fn take_off(self: &Arc<Self>, wanted: Wanted, now: Timestamp) -> Option<watch::Receiver<u64>> {
+        let Source::Server { client, url } = &self.source else { return None };
+        let mut flight = self.flight();
+        let landed = self.landed.subscribe();
+        if flight.state == State::Flying {
+            return Some(landed);
+        }
+        if flight.is_early(wanted, now) {
+            return None;
+        }
+        flight.state = State::Flying;
+        flight.started_at = Some(now);
+        let (client, url, landing) = (client.clone(), url.clone(), Landing::new(self, now));
+        tokio::spawn(async move {
+            let body = fetch::get(&client, &url).await;
+            landing.with(body);
+        });
+        Some(landed)
+    }
+
+    /// A fetch has ended.
+    fn land(&self, body: Result<Vec<u8>, FetchFault>, started: Timestamp) {
+        let outcome = body.and_then(|body| {
+            let before = self.keys.load_full();
+            Keys::new(&body, &self.settings, before.as_deref(), started).map_err(FetchFault::Keys)
+        });
+        let mut flight = self.flight();
+        flight.state = State::Grounded;
+        match outcome {
+            Ok(keys) => {
+                self.keys.store(Some(Arc::new(keys)));
+                flight.failures = 0;
+                flight.last_fault = None;
+            }
+            Err(fault) => {
+                tracing::warn!(issuer = %self.settings.name, reason = fault.reason(), "keys could not be fetched");
+                flight.failures = flight.failures.saturating_add(1);
+                flight.last_fault = Some(fault);
+            }
+        }
+        let wait = wait_before_next(self.settings.refresh_every, flight.failures, random());
+        flight.due_at = SignedDuration::try_from(wait).ok().and_then(|wait| started.checked_add(wait).ok());
+        drop(flight);
+        self.landed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    fn flight(&self) -> MutexGuard<'_, Flight> {
+        // Nothing under the lock can leave it half changed.
+        self.flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Flight {
+    /// Whether a fetch has to wait. A clock that was set back makes it time, not early for ever.
+    fn is_early(&self, wanted: Wanted, now: Timestamp) -> bool {
+        let Some(since) = self.started_at.map(|started| now.duration_since(started)) else { return false };
+        !since.is_negative()
+            && match wanted {
+                Wanted::Due => self.due_at.is_some_and(|due| now < due),
+                Wanted::Missing => since < BETWEEN_FETCHES,
+            }
+    }
+}
+
+impl Keys {
+    fn new(
+        body: &[u8],
+        settings: &IssuerSettings,
+        before: Option<&Self>,
+        fetched_at: Timestamp,
+    ) -> Result<Self, super::key::KeySetFault> {
+        let digest: Box<[u8]> = digest(&SHA256, body).as_ref().into();
+        match before {
+            Some(before) if before.digest == digest => {
+                Ok(Self { set: Arc::clone(&before.set), digest, generation: before.generation, fetched_at })
+            }
+            _ => {
+                let set = Arc::new(KeySet::parse(body, &settings.algorithms)?);
+                let generation = before.map_or(0, |before| before.generation.wrapping_add(1));
+                Ok(Self { set, digest, generation, fetched_at })
+            }
+        }
+    }
+
+    fn read(path: &std::path::Path, settings: &IssuerSettings) -> Result<Self, String> {
+        use std::io::Read;
+        let unreadable = |e: std::io::Error| format!("cannot be read: {}", e.kind());
+        let mut body = Vec::new();
+        let limit = u64::try_from(JWKS_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+        std::fs::File::open(path)
+            .and_then(|file| file.take(limit).read_to_end(&mut body))
+            .map_err(unreadable)?;
+        if body.len() > JWKS_BYTES_MAX {
+            return Err(format!("is larger than {JWKS_BYTES_MAX} bytes"));
+        }
+        // The time is not looked at: keys from a file do not age.
+        Self::new(&body, settings, None, Timestamp::UNIX_EPOCH)
+            .map_err(|fault| format!("cannot be used: {fault}"))
+    }
+
+    pub(super) fn verify(&self, token: &Compact<'_>) -> Result<(), TokenFault> {
+        self.set.verify(token)
+    }
+}
+
+/// The end of a fetch, which comes whatever happens to the task that fetches.
+struct Landing {
+    issuer: Arc<Issuer>,
+    started: Timestamp,
+    body: Result<Vec<u8>, FetchFault>,
+}
+
+impl Landing {
+    fn new(issuer: &Arc<Issuer>, started: Timestamp) -> Self {
+        Self { issuer: Arc::clone(issuer), started, body: Err(FetchFault::GivenUp) }
+    }
+
+    fn with(mut self, body: Result<Vec<u8>, FetchFault>) {
+        self.body = body;
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        let body = std::mem::replace(&mut self.body, Err(FetchFault::GivenUp));
+        self.issuer.land(body, self.started);
+    }
+}
+
+/// The time to the next fetch: up to a fifth sooner than configured, so that many gateways do not come at
+/// once; after failures soon, then ever later.
+fn wait_before_next(every: Duration, failures: u32, random: u8) -> Duration {
+    let wait = match failures {
+        0 => every,
+        n => RETRY_FIRST.saturating_mul(2_u32.saturating_pow(n.saturating_sub(1))).min(RETRY_MAX).min(every),
+    };
+    let fifth = wait.checked_div(5).unwrap_or_default();
+    let sooner = fifth.saturating_mul(u32::from(random)).checked_div(u32::from(u8::MAX)).unwrap_or_default();
+    wait.saturating_sub(sooner)
+}
+
+/// A byte that differs between processes and calls; nothing secret depends on it.
+fn random() -> u8 {
+    use std::hash::{BuildHasher, RandomState};
+    let [first, ..] = RandomState::new().hash_one(()).to_le_bytes();
+    first
+}
+
+/// Tokens with keys nobody knows cost their issuer one fetch in this time, however many come.
+pub(super) const BETWEEN_FETCHES: SignedDuration = SignedDuration::from_secs(5);
+/// How long a request waits for a key that may be new.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+const RETRY_FIRST: Duration = Duration::from_secs(5);
+const RETRY_MAX: Duration = Duration::from_secs(60);
