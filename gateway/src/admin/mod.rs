@@ -1,0 +1,13 @@
+//! How is it, for those who run it: alive, ready, in what state?
+//!
+//! A listener of its own, never the one that callers reach. It only tells: every route is GET, and
+//! what it tells comes from a [`StatusReport`] that its maker fills and from the metrics.
+
+mod report;
+mod server;
+
+pub use report::{
+    AddressStatus, AuditStatus, ContractStatus, IssuerStatus, ReloadFault, SnapshotStatus, StatusReport,
+    UpstreamStatus,
+};
+pub use server::{Report, serve};

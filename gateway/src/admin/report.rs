@@ -1,0 +1,110 @@
+//! What do operators read at `/status`?
+//!
+//! Names, counts and times. Whoever fills it puts no secret, no caller's data and no upstream's words
+//! into it.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::diagnostic::Diagnostics;
+
+/// The state of the process at one moment.
+#[derive(Debug, Clone, Serialize)]
+pub struct StatusReport {
+    /// The gateway's own version.
+    pub version: &'static str,
+    /// What serves now.
+    pub snapshot: SnapshotStatus,
+    /// Why the files on disk do not serve, if they do not.
+    pub last_reload_fault: Option<ReloadFault>,
+    /// The live contracts.
+    pub contracts: Vec<ContractStatus>,
+    /// The token issuers.
+    pub issuers: Vec<IssuerStatus>,
+    /// The audit log.
+    pub audit: AuditStatus,
+    /// The upstreams.
+    pub upstreams: Vec<UpstreamStatus>,
+    /// Why no traffic should come here now; ready when empty.
+    pub not_ready: Vec<String>,
+}
+
+/// What serves now.
+#[derive(Debug, Clone, Serialize)]
+pub struct SnapshotStatus {
+    /// Its id, as in audit records.
+    pub id: String,
+    /// When it was loaded.
+    pub loaded_at: Timestamp,
+    /// For how many seconds it serves.
+    pub age_s: u64,
+}
+
+/// A reload that was refused.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReloadFault {
+    /// When.
+    pub time: Timestamp,
+    /// All mistakes, each with its place.
+    #[serde(serialize_with = "as_list")]
+    pub diagnostics: Diagnostics,
+}
+
+/// One live contract.
+#[derive(Debug, Clone, Serialize)]
+pub struct ContractStatus {
+    /// Its api.
+    pub api: String,
+    /// Its version.
+    pub version: String,
+    /// `live`, `deprecated` or `gone`.
+    pub lifecycle: &'static str,
+    /// How many operations it has.
+    pub operations: usize,
+}
+
+/// One token issuer.
+#[derive(Debug, Clone, Serialize)]
+pub struct IssuerStatus {
+    /// Its name in gateway.yaml.
+    pub name: String,
+    /// How many of its keys are known.
+    pub keys: usize,
+    /// Seconds since they were fetched, if they ever were.
+    pub age_s: Option<u64>,
+    /// The code of the last failure to fetch them, since the last success.
+    pub last_error: Option<&'static str>,
+}
+
+/// The audit log.
+#[derive(Debug, Clone, Serialize)]
+pub struct AuditStatus {
+    /// Records written by this process.
+    pub records: u64,
+    /// Records that could not be written.
+    pub failures: u64,
+    /// The size of the tree of the last signed checkpoint.
+    pub checkpoint_size: Option<u64>,
+}
+
+/// One upstream.
+#[derive(Debug, Clone, Serialize)]
+pub struct UpstreamStatus {
+    /// Its name in gateway.yaml.
+    pub name: String,
+    /// Where it is reached.
+    pub addresses: Vec<AddressStatus>,
+}
+
+/// One address of an upstream.
+#[derive(Debug, Clone, Serialize)]
+pub struct AddressStatus {
+    /// `host:port`
+    pub address: String,
+    /// `up`, `down` or `probing`.
+    pub state: &'static str,
+}
+
+fn as_list<S: serde::Serializer>(diagnostics: &Diagnostics, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(diagnostics.iter())
+}
