@@ -5,13 +5,13 @@
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason, RevokedCertParams,
-    SanType, SerialNumber, date_time_ymd,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason,
+    RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 
 /// A certificate authority with its own root.
@@ -143,22 +143,20 @@ impl Authority {
 
 impl Identity {
     /// Writes `<stem>.pem` and `<stem>.key` into `directory`; the key is readable by its owner only.
-    #[must_use]
-    pub fn write(&self, directory: &Path, stem: &str) -> (PathBuf, PathBuf) {
-        let (chain, key) = (directory.join(format!("{stem}.pem")), directory.join(format!("{stem}.key")));
-        fs::write(&chain, &self.chain_pem).expect("a certificate can be written");
-        write_private(&key, &self.key_pem);
-        (chain, key)
+    pub fn write(&self, directory: &Path, stem: &str) {
+        fs::write(directory.join(format!("{stem}.pem")), &self.chain_pem)
+            .expect("a certificate can be written");
+        write_private(&directory.join(format!("{stem}.key")), &self.key_pem);
     }
 }
 
 /// Writes a file that only its owner may read.
 pub fn write_private(path: &Path, text: &str) {
     use std::io::Write;
-    let _ = fs::remove_file(path);
     let mut file = fs::OpenOptions::new()
         .write(true)
-        .create_new(true)
+        .create(true)
+        .truncate(true)
         .mode(0o600)
         .open(path)
         .expect("a private file can be made");
@@ -248,7 +246,9 @@ mod tests {
     #[test]
     fn validity_is_what_was_asked() {
         let authority = Authority::new("clients");
-        for (validity, valid) in [(Validity::Current, true), (Validity::Expired, false), (Validity::NotYet, false)] {
+        for (validity, valid) in
+            [(Validity::Current, true), (Validity::Expired, false), (Validity::NotYet, false)]
+        {
             let identity = authority.sign(Usage::Client, &sans(&["a.example"]), validity);
             let (_, certificate) = X509Certificate::from_der(&identity.der).unwrap();
             assert_eq!(certificate.validity().is_valid(), valid, "{validity:?}");
@@ -278,9 +278,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let identity = Authority::new("servers").server(&["localhost", "127.0.0.1"]);
         for _ in 0..2 {
-            let (chain, key) = identity.write(folder.path(), "server");
-            assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
-            assert_eq!(fs::read_to_string(chain).unwrap(), identity.chain_pem);
+            identity.write(folder.path(), "server");
+            let key = fs::metadata(folder.path().join("server.key")).unwrap();
+            assert_eq!(key.permissions().mode() & 0o777, 0o600);
+            assert_eq!(fs::read_to_string(folder.path().join("server.pem")).unwrap(), identity.chain_pem);
         }
         assert!(!format!("{identity:?}").contains("PRIVATE"));
     }

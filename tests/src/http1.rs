@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// A connection, encrypted or not.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// One request as it arrived.
@@ -43,7 +43,7 @@ impl Received {
     /// Every value of the field, in order.
     #[must_use]
     pub fn headers(&self, name: &str) -> Vec<&str> {
-        self.fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str()).collect()
+        values(&self.fields, name)
     }
 
     /// The target without its query.
@@ -65,6 +65,54 @@ impl fmt::Debug for Received {
     }
 }
 
+/// One answer as it arrived.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RawReply {
+    /// Every byte of the head, to the end of the empty line.
+    pub head: Bytes,
+    /// The status.
+    pub status: u16,
+    /// The fields in their order, names as written.
+    pub fields: Vec<(String, String)>,
+    /// The body without its framing.
+    pub body: Bytes,
+}
+
+impl RawReply {
+    /// Every value of the field, in order.
+    #[must_use]
+    pub fn headers(&self, name: &str) -> Vec<&str> {
+        values(&self.fields, name)
+    }
+}
+
+impl fmt::Debug for RawReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", String::from_utf8_lossy(&self.head), String::from_utf8_lossy(&self.body))
+    }
+}
+
+/// Reads the next answer of a connection to a request with a body; `None` at its end.
+pub(crate) async fn read_reply(
+    stream: &mut dyn Stream,
+    buffer: &mut BytesMut,
+) -> io::Result<Option<RawReply>> {
+    let Some(head) = read_head(stream, buffer).await? else { return Ok(None) };
+    let (start, fields) = parsed(&head);
+    let status = start.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+    let framed = ["content-length", "transfer-encoding"].iter().any(|name| !values(&fields, name).is_empty());
+    // RFC 9112 section 6.3: no body by status, else as framed, else until the connection closes.
+    let body = match status {
+        100..=199 | 204 | 304 => Bytes::new(),
+        _ if framed => read_body(stream, buffer, &fields).await?,
+        _ => {
+            while stream.read_buf(buffer).await? > 0 {}
+            buffer.split().freeze()
+        }
+    };
+    Ok(Some(RawReply { head, status, fields, body }))
+}
+
 /// Reads the next request of a connection; `None` at its end. Bytes beyond it stay in `buffer`.
 pub(crate) async fn read_request(
     stream: &mut dyn Stream,
@@ -72,13 +120,8 @@ pub(crate) async fn read_request(
     connection: u64,
 ) -> io::Result<Option<Received>> {
     let Some(head) = read_head(stream, buffer).await? else { return Ok(None) };
-    let text = String::from_utf8_lossy(&head).into_owned();
-    let mut lines = text.split("\r\n");
-    let mut start = lines.next().unwrap_or_default().splitn(3, ' ').map(str::to_owned);
-    let fields = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_owned(), value.trim_matches([' ', '\t']).to_owned()))
-        .collect();
+    let (start, fields) = parsed(&head);
+    let mut start = start.splitn(3, ' ').map(str::to_owned);
     let mut request = Received {
         head,
         method: start.next().unwrap_or_default(),
@@ -90,7 +133,7 @@ pub(crate) async fn read_request(
     if request.headers("expect").iter().any(|v| v.eq_ignore_ascii_case("100-continue")) {
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
     }
-    request.body = read_body(stream, buffer, &request).await?;
+    request.body = read_body(stream, buffer, &request.fields).await?;
     Ok(Some(request))
 }
 
@@ -108,11 +151,25 @@ async fn read_head(stream: &mut dyn Stream, buffer: &mut BytesMut) -> io::Result
     }
 }
 
-async fn read_body(stream: &mut dyn Stream, buffer: &mut BytesMut, request: &Received) -> io::Result<Bytes> {
-    if !request.headers("transfer-encoding").is_empty() {
+type Fields = Vec<(String, String)>;
+
+fn parsed(head: &[u8]) -> (String, Fields) {
+    let text = String::from_utf8_lossy(head);
+    let mut lines = text.split("\r\n");
+    let start = lines.next().unwrap_or_default().to_owned();
+    let field = |(name, value): (&str, &str)| (name.to_owned(), value.trim_matches([' ', '\t']).to_owned());
+    (start, lines.filter_map(|line| line.split_once(':')).map(field).collect())
+}
+
+fn values<'a>(fields: &'a Fields, name: &str) -> Vec<&'a str> {
+    fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str()).collect()
+}
+
+async fn read_body(stream: &mut dyn Stream, buffer: &mut BytesMut, fields: &Fields) -> io::Result<Bytes> {
+    if !values(fields, "transfer-encoding").is_empty() {
         return read_chunks(stream, buffer).await;
     }
-    let length = request.headers("content-length").first().and_then(|v| v.parse().ok()).unwrap_or(0);
+    let length = values(fields, "content-length").first().and_then(|v| v.parse().ok()).unwrap_or(0);
     take(stream, buffer, length).await
 }
 
@@ -154,7 +211,12 @@ async fn take_line(stream: &mut dyn Stream, buffer: &mut BytesMut) -> io::Result
 
 /// The bytes of an answer with a `Content-Length`, unless the fields frame it themselves.
 #[must_use]
-pub(crate) fn answer_bytes(status: u16, fields: &[(String, String)], body: &[u8], head_only: bool) -> Vec<u8> {
+pub(crate) fn answer_bytes(
+    status: u16,
+    fields: &[(String, String)],
+    body: &[u8],
+    head_only: bool,
+) -> Vec<u8> {
     let mut bytes = format!("HTTP/1.1 {status} {}\r\n", reason(status)).into_bytes();
     let has = |wanted: &str| fields.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
     for (name, value) in fields {
@@ -236,6 +298,26 @@ mod tests {
     async fn a_cut_request_is_no_request() {
         for cut in ["GET / HT", "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nabc"] {
             assert!(read_all(cut.as_bytes()).await.0.is_empty(), "{cut}");
+        }
+    }
+
+    async fn reply_to(bytes: &[u8]) -> RawReply {
+        let (mut near, mut far) = tokio::io::duplex(1 << 16);
+        far.write_all(bytes).await.unwrap();
+        far.shutdown().await.unwrap();
+        read_reply(&mut near, &mut BytesMut::new()).await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_reply_ends_where_its_framing_says() {
+        for (bytes, status, body) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabc", 200, "ab"),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", 200, "a"),
+            ("HTTP/1.1 400 Bad Request\r\n\r\nabc", 400, "abc"),
+            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1", 100, ""),
+        ] {
+            let reply = reply_to(bytes.as_bytes()).await;
+            assert_eq!((reply.status, &reply.body[..]), (status, body.as_bytes()), "{bytes}");
         }
     }
 

@@ -88,10 +88,9 @@ impl Issuer {
         let for_connections = Arc::clone(&shared);
         let tls = identity.map(|identity| tls::server(identity, None));
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let server = Server::start(tls, move |stream, number| {
-            serve(Arc::clone(&for_connections), stream, number)
-        })
-        .await;
+        let server =
+            Server::start(tls, move |stream, number| serve(Arc::clone(&for_connections), stream, number))
+                .await;
         *shared.base.write().unwrap() = format!("{scheme}://{}", server.address);
         Self { server, shared }
     }

@@ -18,14 +18,20 @@
 )]
 
 pub mod certificates;
+mod folder;
 mod gate;
+pub mod gateway;
 mod http1;
 pub mod issuer;
 pub mod repository;
+pub mod retailer;
 mod seen;
 mod server;
 mod tls;
 pub mod upstream;
+mod world;
 
+pub use folder::Folder;
 pub use gate::Gate;
 pub use http1::Received;
+pub use world::{AUDIENCE, ODOO_KEY, SERVER_NAME, World};

@@ -22,7 +22,9 @@ pub(crate) fn server(identity: &Identity, clients: Option<&Authority>) -> Arc<Se
     let builder = match clients {
         None => builder.with_no_client_auth(),
         Some(authority) => builder.with_client_cert_verifier(
-            WebPkiClientVerifier::builder(Arc::new(roots(&authority.pem()))).build().expect("one root is enough"),
+            WebPkiClientVerifier::builder(Arc::new(roots(&authority.pem())))
+                .build()
+                .expect("one root is enough"),
         ),
     };
     let (chain, key) = parsed(identity);

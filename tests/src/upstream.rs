@@ -71,10 +71,9 @@ impl Upstream {
             Security::None => None,
             Security::Tls { identity, clients } => Some(tls::server(identity, clients)),
         };
-        let server = Server::start(tls, move |stream, number| {
-            serve(Arc::clone(&for_connections), stream, number)
-        })
-        .await;
+        let server =
+            Server::start(tls, move |stream, number| serve(Arc::clone(&for_connections), stream, number))
+                .await;
         Self { server, shared }
     }
 

@@ -152,7 +152,10 @@ impl Mint {
 
 impl fmt::Debug for Mint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mint").field("header", &self.header).field("claims", &self.claims).finish_non_exhaustive()
+        f.debug_struct("Mint")
+            .field("header", &self.header)
+            .field("claims", &self.claims)
+            .finish_non_exhaustive()
     }
 }
 

@@ -74,7 +74,8 @@ async fn an_evil_token_does_not_verify() {
 #[tokio::test]
 async fn headers_and_claims_are_as_asked() {
     let issuer = issuer().await;
-    let token = issuer.mint("acme").without_header("kid").header("crit", json!(["b64"])).without("jti").sign();
+    let token =
+        issuer.mint("acme").without_header("kid").header("crit", json!(["b64"])).without("jti").sign();
     let part = |n: usize| {
         use base64::Engine;
         let text = token.split('.').nth(n).unwrap();

@@ -53,7 +53,8 @@ impl Samples {
     pub fn answer(&self, request: &Received) -> Answer {
         let method = if request.method == "HEAD" { "GET" } else { &request.method };
         let path: Vec<&str> = request.path().split('/').skip(1).collect();
-        let found = self.operations.iter().filter(|o| o.method == method).find_map(|o| Some((o, o.matches(&path)?)));
+        let found =
+            self.operations.iter().filter(|o| o.method == method).find_map(|o| Some((o, o.matches(&path)?)));
         match found {
             Some((operation, parameters)) => operation.speaking_of(&parameters, &request.json()),
             None => Answer::problem(404),
@@ -151,7 +152,9 @@ fn example(contract: &Value, operation: &Value) -> Answer {
     }
     match response["content"].as_object().into_iter().flatten().next() {
         None => answer,
-        Some((media_type, content)) => answer.header("Content-Type", media_type).body(body(media_type, content)),
+        Some((media_type, content)) => {
+            answer.header("Content-Type", media_type).body(body(media_type, content))
+        }
     }
 }
 

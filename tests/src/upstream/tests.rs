@@ -11,7 +11,12 @@ async fn upstream() -> Upstream {
     Upstream::start(&repository::folder("contracts"), Security::None).await
 }
 
-async fn ask(upstream: &Upstream, method: Method, path: &str, body: &Value) -> reqwest::Result<(u16, String)> {
+async fn ask(
+    upstream: &Upstream,
+    method: Method,
+    path: &str,
+    body: &Value,
+) -> reqwest::Result<(u16, String)> {
     tls::install_provider();
     let url = format!("http://{}{path}", upstream.address());
     let answer = reqwest::Client::new().request(method, url).body(body.to_string()).send().await?;
@@ -76,12 +81,14 @@ async fn every_manner_is_what_it_says() {
     assert_eq!(read(&upstream, path).await.unwrap(), (418, "short and stout".to_owned()));
     upstream.next(|good| good.manner(Manner::Trickle(std::time::Duration::from_micros(10))));
     assert_eq!(read(&upstream, path).await.unwrap().0, 200);
-    upstream.next(|good| good.content_type("text/html").header("Set-Cookie", "a=b").manner(Manner::WholeThenClose));
+    upstream.next(|good| {
+        good.content_type("text/html").header("Set-Cookie", "a=b").manner(Manner::WholeThenClose)
+    });
     assert_eq!(read(&upstream, path).await.unwrap().0, 200);
 
-    for manner in [Manner::Held as fn(Gate) -> Manner, Manner::BodyHeld] {
-        let gate = Gate::closed();
-        let held = manner(gate.clone());
+    let (held, body_held) = (Gate::closed(), Gate::closed());
+    for (gate, held) in [(held.clone(), Manner::Held(held)), (body_held.clone(), Manner::BodyHeld(body_held))]
+    {
         upstream.reset();
         upstream.next(move |good| good.manner(held.clone()));
         let reading = read(&upstream, path);
