@@ -32,7 +32,8 @@ impl RequestFault {
     }
 
     /// What the client may be told.
-    pub(super) const fn advice(self) -> &'static str {
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
         match self {
             Self::Repeated => "send the Authorization field once",
             Self::Malformed => "send one access token as `Authorization: Bearer TOKEN`",

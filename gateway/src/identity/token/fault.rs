@@ -90,7 +90,8 @@ impl TokenFault {
     }
 
     /// What the client may be told: what it can change, and of a token that may be forged, nothing.
-    pub(in crate::identity) const fn advice(self) -> &'static str {
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
         match self {
             Self::TooLong => "the access token is too long",
             Self::Malformed => "the access token is not a signed JWT in compact form",
