@@ -60,7 +60,7 @@ impl Standing {
     pub fn write(&self, headers: &mut HeaderMap) {
         headers.insert(RATE_LIMIT_POLICY, self.plan.policy().clone());
         if let Some(policy) = self.operation.as_ref().and_then(|operation| operation.policy()) {
-            // RFC 9651 section 4.2: a List may stand on several lines.
+            // RFC 9651 section 3.1: a List may stand on several lines.
             headers.append(RATE_LIMIT_POLICY, policy.clone());
         }
         if let Some(field) = self.limiting().and_then(|state| rate_limit_field(&state)) {

@@ -1,5 +1,6 @@
-//! Which trace does a request belong to, and what does the next hop learn of it? (W3C Trace Context)
+//! Which trace does a request belong to, and what does the next hop learn of it?
 //!
+//! W3C Trace Context, level 1; its sections are cited by their titles.
 //! A valid `traceparent` is continued, an invalid one is replaced, and nothing of either is trusted:
 //! ids are for finding log lines. `baggage` is none of this file's business; it ends at the gateway.
 
@@ -68,7 +69,7 @@ impl Traces {
             Some(Parent { trace, span: parent, sampled }) => {
                 Trace { trace, span, parent: Some(parent), sampled, state: state(headers) }
             }
-            // Trace Context section 3.3: without a valid traceparent the tracestate means nothing.
+            // "Processing model": without a valid traceparent the tracestate means nothing.
             None => Trace { trace: self.begin(), span, parent: None, sampled: Sampled::No, state: None },
         }
     }
@@ -103,10 +104,10 @@ impl Trace {
         self.parent
     }
 
-    /// The field for the next hop, in version 00 (section 3.2.2).
+    /// The field for the next hop, in version 00.
     #[must_use]
     pub fn traceparent(&self) -> HeaderValue {
-        // Section 3.2.2.5: flags that are not known are not passed on.
+        // "trace-flags": those that are not known are not passed on.
         let flags = match self.sampled {
             Sampled::Yes => "01",
             Sampled::No => "00",
@@ -151,7 +152,7 @@ fn parent(headers: &HeaderMap) -> Option<Parent> {
     parse_parent(field.to_str().ok()?)
 }
 
-/// Section 3.2: `version "-" trace-id "-" parent-id "-" trace-flags`, lower case only.
+/// "traceparent header field values": `version "-" trace-id "-" parent-id "-" trace-flags`, lower case only.
 fn parse_parent(text: &str) -> Option<Parent> {
     let mut parts = text.splitn(5, '-');
     let version = parts.next().filter(|version| is_hex(version, 2))?;
@@ -159,12 +160,12 @@ fn parse_parent(text: &str) -> Option<Parent> {
     let span = parts.next().filter(|id| is_hex(id, 16))?;
     let flags = parts.next().filter(|flags| is_hex(flags, 2))?;
     match (version, parts.next()) {
-        // Section 3.2.2.1: version ff is invalid.
+        // "version": ff is invalid; 00 has four parts.
         ("ff", _) | ("00", Some(_)) => return None,
-        // Section 4.3: of a later version, these four parts are read and what follows a dash is not.
+        // "Versioning of traceparent": of a later one these four are read, and not what follows them.
         (_, None | Some(_)) => {}
     }
-    // All zeros are invalid ids (sections 3.2.2.3 and 3.2.2.4): NonZero.
+    // "trace-id" and "parent-id": all zeros are invalid.
     let trace = TraceId(NonZeroU128::new(u128::from_str_radix(trace, 16).ok()?)?);
     let span = SpanId(NonZeroU64::new(u64::from_str_radix(span, 16).ok()?)?);
     let sampled = if u8::from_str_radix(flags, 16).ok()? & 1 == 1 { Sampled::Yes } else { Sampled::No };
@@ -175,12 +176,12 @@ fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Section 3.3: the list members of all `tracestate` fields in order, or nothing if one is invalid or
+/// The list members of all `tracestate` fields in order, or nothing if one is invalid or
 /// there is too much: members are not ours to choose between.
 fn state(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut members: Vec<&str> = Vec::new();
     for field in headers.get_all(TRACESTATE) {
-        // Section 3.3.1.1: empty members are allowed and mean nothing.
+        // "list": empty members are allowed and mean nothing.
         let listed = field.to_str().ok()?.split(',').map(trim_blanks).filter(|member| !member.is_empty());
         members.extend(listed);
     }
@@ -199,7 +200,7 @@ fn state(headers: &HeaderMap) -> Option<HeaderValue> {
     if joined.len() > STATE_BYTES_MAX { None } else { HeaderValue::try_from(joined).ok() }
 }
 
-/// Section 3.3.1.3.1: a name, or `tenant@system`.
+/// "key": a name, or `tenant@system`.
 fn is_key(key: &str) -> bool {
     let is_rest = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'*' | b'/');
     let is_name = |name: &str, bytes_max: usize| {
@@ -218,7 +219,7 @@ fn is_key(key: &str) -> bool {
     }
 }
 
-/// Section 3.3.1.3.2: visible ASCII and inner spaces, without `,` and `=`.
+/// "value": visible ASCII and inner spaces, without `,` and `=`.
 fn is_value(value: &str) -> bool {
     (1..=256).contains(&value.len())
         && value.bytes().all(|b| matches!(b, 0x20..=0x7e) && b != b',' && b != b'=')
@@ -229,12 +230,12 @@ fn trim_blanks(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }
 
-/// Section 3.2.1: names are sent in lower case.
+/// "Header name": sent in lower case.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-/// Section 3.3.1.1: at most 32 members.
+/// "list": at most 32 members.
 const STATE_MEMBERS_MAX: usize = 32;
-/// Section 3.3.1.5: 512 characters are to be passed on; more is not.
+/// "tracestate limits": 512 characters are to be passed on; more is not.
 const STATE_BYTES_MAX: usize = 512;
 
 #[cfg(test)]
