@@ -142,7 +142,7 @@ impl Scanner {
                     });
                 }
                 Stage::Fields(request, fields) => {
-                    fields.take(line, request.version, self.limits.fields_max)?
+                    fields.take(line, request.version, self.limits.fields_max)?;
                 }
             }
         }
