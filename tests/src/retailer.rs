@@ -174,9 +174,10 @@ mod tests {
         for api in ["orders/v1", "orders/v2", "stock/v1", "customers/v1", "shipments/v1", "returns/v1"] {
             let path = repository::folder("contracts").join(api).join("openapi.yaml");
             let document = Document::read(&path, api).unwrap();
-            let flows = &document.value()["components"]["securitySchemes"]["oauth"]["flows"];
-            let scopes = flows["clientCredentials"]["scopes"].as_object().unwrap();
-            known.extend(scopes.keys().cloned());
+            let flows = document.value()["components"]["securitySchemes"]["oauth"]["flows"].as_object();
+            for flow in flows.unwrap().values() {
+                known.extend(flow["scopes"].as_object().unwrap().keys().cloned());
+            }
         }
         for caller in CALLERS {
             for scope in caller.token.map(|t| t.scopes).unwrap_or_default().split_ascii_whitespace() {
