@@ -285,4 +285,34 @@ mod tests {
         }
         assert!(!format!("{identity:?}").contains("PRIVATE"));
     }
+
+    #[test]
+    fn the_development_script_makes_what_its_readme_lists_once() {
+        use std::os::unix::fs::PermissionsExt;
+        let certs = crate::repository::folder("certs");
+        let folder = tempfile::tempdir().unwrap();
+        let run = || {
+            let script = std::process::Command::new(certs.join("make-development")).arg(folder.path()).output();
+            let output = script.unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap()
+        };
+        assert!(run().contains("made  server.pem"));
+        assert!(!run().contains("made "));
+        let readme = fs::read_to_string(certs.join("README.md")).unwrap();
+        let rows = readme.lines().filter(|line| line.starts_with("| `"));
+        let mut files = 0;
+        for cell in rows.filter_map(|row| row.split('|').nth(1)) {
+            let names: Vec<_> = cell.split('`').skip(1).step_by(2).collect();
+            let stem = names[0].split('.').next().unwrap();
+            for name in names.iter().map(|n| if n.starts_with('.') { format!("{stem}{n}") } else { (*n).to_owned() }) {
+                let file = fs::metadata(folder.path().join(&name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+                let secret = name.ends_with("key");
+                let mode = if secret { 0o600 } else { 0o644 };
+                assert_eq!(file.permissions().mode() & 0o777, mode, "{name}");
+                files += 1;
+            }
+        }
+        assert!(files > 10, "the table of the README was not found");
+    }
 }
