@@ -11,15 +11,18 @@ use ipnet::IpNet;
 
 /// The networks whose hops are believed. Empty: nobody is.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct TrustedHops(Vec<IpNet>);
+pub struct TrustedHops(Vec<IpNet>);
 
 impl TrustedHops {
     /// The hops in these networks.
-    pub(crate) const fn new(networks: Vec<IpNet>) -> Self {
+    #[must_use]
+    pub const fn new(networks: Vec<IpNet>) -> Self {
         Self(networks)
     }
 
-    fn contain(&self, address: IpAddr) -> bool {
+    /// Whether the address is a hop that is believed.
+    #[must_use]
+    pub fn contain(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 }
@@ -27,7 +30,8 @@ impl TrustedHops {
 /// The client's address: the first, seen from us, that no trusted hop has. If the hops are all
 /// trusted it is the furthest; and where one wrote something else than an address, that hop itself
 /// answers for the request.
-pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedHops) -> IpAddr {
+#[must_use]
+pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedHops) -> IpAddr {
     let mut nearest = peer.to_canonical();
     let fields = headers.get_all(X_FORWARDED_FOR).iter().rev();
     let mut named = fields.flat_map(|field| field.as_bytes().rsplit(|byte| *byte == b',')).take(HOPS_MAX);

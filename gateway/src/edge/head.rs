@@ -15,21 +15,21 @@ mod conformance;
 
 use http::Method;
 
-pub(crate) use fault::{HeadClass, HeadFault};
+pub use fault::{HeadClass, HeadFault};
 use fields::Fields;
 use request_line::RequestLine;
 
 /// How much head is read.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct HeadLimits {
+pub struct HeadLimits {
     /// The whole head.
-    pub(crate) bytes_max: usize,
+    pub bytes_max: usize,
     /// The number of field lines.
-    pub(crate) fields_max: usize,
+    pub fields_max: usize,
     /// The request target.
-    pub(crate) target_max: usize,
+    pub target_max: usize,
     /// One field line, name and value.
-    pub(crate) field_line_max: usize,
+    pub field_line_max: usize,
 }
 
 /// How far a head is.

@@ -40,6 +40,17 @@ pub(crate) enum Fault {
     Length,
 }
 
+/// How many bytes follow the fixed part with which `bytes` begin.
+///
+/// # Errors
+/// The bytes do not begin with a header that is understood.
+pub(crate) fn announced(bytes: &[u8]) -> Result<usize, Fault> {
+    check_start(bytes)?;
+    let [.., high, low] = bytes.first_chunk::<FIXED_BYTES>().ok_or(Fault::Missing)?;
+    let length = usize::from(u16::from_be_bytes([*high, *low]));
+    if length > LENGTH_MAX { Err(Fault::Length) } else { Ok(length) }
+}
+
 /// The header at the start of `bytes` and how many bytes it takes; nothing while it is incomplete.
 ///
 /// # Errors
@@ -108,7 +119,7 @@ where
 /// What no protocol that is served here begins with.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, command, family, length.
-const FIXED_BYTES: usize = 16;
+pub(crate) const FIXED_BYTES: usize = 16;
 /// No address: the sender does not know it.
 const UNSPECIFIED: u8 = 0x00;
 const TCP_OVER_IPV4: u8 = 0x11;

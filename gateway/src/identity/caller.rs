@@ -119,6 +119,12 @@ impl Identities {
         Self { callers, issuers }
     }
 
+    /// Whose tokens are accepted.
+    #[must_use]
+    pub const fn issuers(&self) -> &Arc<Issuers> {
+        &self.issuers
+    }
+
     /// Everyone who may call.
     #[must_use]
     pub const fn callers(&self) -> &Callers {

@@ -220,6 +220,12 @@ impl Metrics {
         self.audit_failures.inc();
     }
 
+    /// How many could not.
+    #[must_use]
+    pub fn audit_failures(&self) -> u64 {
+        self.audit_failures.get()
+    }
+
     /// A client connected.
     pub fn connection_open(&self) -> ConnectionOpen {
         self.connections.inc();

@@ -107,8 +107,8 @@ impl Upstreams {
 
     /// The upstream at a place of this snapshot.
     #[must_use]
-    pub fn upstream(&self, id: UpstreamId) -> Option<&Upstream> {
-        self.table.get(id.0).map(Arc::as_ref)
+    pub fn upstream(&self, id: UpstreamId) -> Option<&Arc<Upstream>> {
+        self.table.get(id.0)
     }
 
     /// All of them, in the order of their settings.

@@ -3,46 +3,80 @@
 /// Why a head is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the request head is refused ({})", self.reason())]
-pub(crate) enum HeadFault {
+pub enum HeadFault {
+    /// A line ends with a line feed alone.
     BareLf,
+    /// A carriage return stands alone.
     BareCr,
+    /// White space before the first field.
     LeadingWhitespace,
+    /// A field goes on in the next line.
     FoldedLine,
+    /// More bytes than are read.
     HeadTooLong,
+    /// A field line longer than is read.
     FieldTooLong,
+    /// More fields than are read.
     TooManyFields,
+    /// A target longer than is read.
     TargetTooLong,
+    /// Not a method, a target and a version, with one space between.
     RequestLine,
+    /// Not a version of HTTP.
     Version,
+    /// Another version than 1.0 and 1.1.
     VersionUnknown,
+    /// Not a method.
     Method,
+    /// A method that nobody serves.
     MethodUnknown,
+    /// Neither a path nor an absolute `http` target.
     TargetForm,
+    /// A byte that a target may not have.
     TargetByte,
+    /// An absolute target whose authority is none.
     TargetAuthority,
+    /// A line without a colon.
     FieldWithoutColon,
+    /// White space before a colon.
     FieldNameSpace,
+    /// A name that is no token.
     FieldName,
+    /// A control byte in a value.
     FieldValue,
+    /// No `Host` in HTTP/1.1.
     HostMissing,
+    /// `Host` twice.
     HostRepeated,
+    /// A `Host` that is none.
     HostInvalid,
+    /// `Host` and an absolute target name different hosts.
     HostDiffers,
+    /// `Content-Length` twice.
     LengthRepeated,
+    /// A `Content-Length` that is no number.
     LengthInvalid,
+    /// `Content-Length` and `Transfer-Encoding` together.
     LengthAndCoding,
+    /// `Transfer-Encoding` twice.
     CodingRepeated,
+    /// A transfer coding other than `chunked`.
     CodingUnknown,
+    /// A transfer coding in HTTP/1.0.
     CodingInHttp10,
+    /// A `Connection` that names no fields.
     ConnectionInvalid,
+    /// A `Connection` that names a field by which the request is decided.
     ConnectionNamesCritical,
+    /// An upgrade to HTTP/2 in clear.
     UpgradeToHttp2,
+    /// An expectation other than `100-continue`.
     ExpectationUnknown,
 }
 
 /// What kind of wrong: as much as an answer says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum HeadClass {
+pub enum HeadClass {
     /// Not a request (400).
     Malformed,
     /// Too many or too long fields (431).
@@ -59,12 +93,14 @@ pub(crate) enum HeadClass {
 
 impl HeadFault {
     /// The code in audit records and metrics.
-    pub(crate) const fn reason(self) -> &'static str {
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
         self.told().0
     }
 
     /// The kind.
-    pub(crate) const fn class(self) -> HeadClass {
+    #[must_use]
+    pub const fn class(self) -> HeadClass {
         self.told().1
     }
 

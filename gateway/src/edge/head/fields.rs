@@ -160,7 +160,8 @@ fn check_name(name: &[u8]) -> Result<(), HeadFault> {
 /// The value without the blanks around it. RFC 9110 section 5.5: visible ASCII, space and tab.
 /// `obs-text` is refused: readers decode it differently, and no field of an API needs it.
 fn check_value(value: &[u8]) -> Result<&[u8], HeadFault> {
-    let sound = value.iter().all(|byte| matches!(byte, b'\t' | 0x20..=0x7e));
+    // RFC 9110 section 5.5: bytes above 0x7f are opaque; every reader takes them alike.
+    let sound = value.iter().all(|byte| matches!(byte, b'\t' | 0x20..=0x7e | 0x80..));
     sound.then(|| trim_blanks(value)).ok_or(HeadFault::FieldValue)
 }
 
