@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use pingora::upstreams::peer::HttpPeer;
 
-use super::health::{Health, Standing};
+use super::health::{Change, Health, Standing};
 use super::settings::{ADDRESSES_MAX, Target};
 use super::transport::Transport;
 
@@ -155,12 +155,12 @@ impl Address {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn answered(&self) {
-        self.health().answered();
+    pub(super) fn answered(&self) -> Change {
+        self.health().answered()
     }
 
-    pub(super) fn failed(&self, now: Instant) {
-        self.health().failed(now);
+    pub(super) fn failed(&self, now: Instant) -> Change {
+        self.health().failed(now)
     }
 }
 
@@ -194,6 +194,7 @@ const LOOK_UP_TIME: Duration = Duration::from_secs(5);
 mod tests {
     use super::*;
     use crate::upstream::fake;
+    use crate::upstream::transport::Connections;
 
     const A: &str = "127.0.0.1:1001";
     const B: &str = "127.0.0.1:1002";
@@ -201,7 +202,7 @@ mod tests {
 
     fn addresses(texts: &[&str]) -> (Addresses, Transport) {
         let settings = fake::settings(texts);
-        let transport = Transport::new(&settings, 1).unwrap();
+        let transport = Transport::new(&settings, &Connections::new()).unwrap();
         (Addresses::new(settings.targets().unwrap(), &transport), transport)
     }
 
@@ -221,11 +222,10 @@ mod tests {
     fn the_address_with_the_fewest_calls_is_taken() {
         let (addresses, _) = addresses(&[A, B]);
         let now = Instant::now();
-        let busy: Vec<_> = (0..4).map(|_| addresses.choose(now, None).unwrap()).collect();
-        drop(busy.into_iter().filter(|lease| lease.socket == socket(B)).collect::<Vec<_>>());
-        let held_a: Vec<_> = (0..2).map(|_| addresses.choose(now, None).unwrap()).collect();
-        assert_eq!(addresses.states(now).iter().map(|s| s.in_flight).sum::<usize>(), 2);
-        assert_eq!(held_a.len(), 2);
+        let at_a: Vec<_> = (0..3).map(|_| addresses.choose(now, Some(socket(B))).unwrap()).collect();
+        let at_b: Vec<_> = (0..3).map(|_| addresses.choose(now, None).unwrap()).collect();
+        assert!(at_a.iter().all(|lease| lease.socket == socket(A)));
+        assert!(at_b.iter().all(|lease| lease.socket == socket(B)));
     }
 
     #[test]

@@ -30,7 +30,6 @@ pub(super) struct Attempt<'a> {
 }
 
 /// An answer that is whole.
-#[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -39,11 +38,13 @@ pub(super) struct Answer {
 }
 
 /// An attempt without a usable answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Failure {
     pub(super) fault: Fault,
     pub(super) effect: Effect,
     pub(super) connection: Connection,
+    /// Why no connection could be made, for the log. Never anything of an answer.
+    pub(super) cause: Option<BError>,
 }
 
 /// The connection an attempt had.
@@ -82,29 +83,26 @@ impl Attempt<'_> {
         let outcome = timeout_at(self.deadline.into(), talk).await.unwrap_or(Err(Fault::Deadline));
         let reusable = matches!(outcome, Ok((_, Sent::Whole)));
         self.give_back(session, peer, reusable, idle_timeout).await;
-        outcome.map(|(answer, _)| answer).map_err(|fault| Failure { fault, effect, connection })
+        outcome.map(|(answer, _)| answer).map_err(|fault| Failure { fault, effect, connection, cause: None })
     }
 
     async fn connect(&self, peer: &HttpPeer) -> Result<(HttpSession, Connection), Failure> {
-        let missing = |fault| Failure { fault, effect: Effect::None, connection: Connection::Missing };
+        let missing =
+            |fault, cause| Failure { fault, effect: Effect::None, connection: Connection::Missing, cause };
         match timeout_at(self.deadline.into(), self.connector.get_http_session(peer)).await {
             Ok(Ok((session, true))) => Ok((session, Connection::Pooled)),
             Ok(Ok((session, false))) => Ok((session, Connection::New)),
-            Ok(Err(error)) => {
-                // Before the first byte of an answer the error can only speak of names and certificates.
-                tracing::warn!(peer = %peer, %error, "no connection to the upstream");
-                Err(match error.etype() {
-                    ErrorType::TLSHandshakeFailure
-                    | ErrorType::TLSHandshakeTimedout
-                    | ErrorType::InvalidCert => missing(Fault::Tls),
-                    // A pooled HTTP/2 connection that takes no more streams.
-                    ErrorType::H2Error => {
-                        Failure { connection: Connection::Pooled, ..missing(Fault::Closed) }
-                    }
-                    _ => missing(Fault::Unreachable),
-                })
-            }
-            Err(_elapsed) => Err(missing(Fault::Deadline)),
+            Ok(Err(error)) => Err(match error.etype() {
+                ErrorType::TLSHandshakeFailure | ErrorType::TLSHandshakeTimedout | ErrorType::InvalidCert => {
+                    missing(Fault::Tls, Some(error))
+                }
+                // A pooled HTTP/2 connection that takes no more streams.
+                ErrorType::H2Error => {
+                    Failure { connection: Connection::Pooled, ..missing(Fault::Closed, Some(error)) }
+                }
+                _ => missing(Fault::Unreachable, Some(error)),
+            }),
+            Err(_elapsed) => Err(missing(Fault::Deadline, None)),
         }
     }
 

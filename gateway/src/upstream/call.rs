@@ -3,22 +3,22 @@
 //! A second attempt is made only where the first cannot have done anything, or the caller says that
 //! doing it twice is the same as once.
 
+use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request};
-use pingora::connectors::http::Connector;
 use tokio::sync::Semaphore;
 
 use super::addresses::{AddressState, Addresses, Lease, Unresolved};
 use super::attempt::{Answer, Attempt, Connection, Failure};
 use super::error::{Effect, Fault, UpstreamError};
+use super::health::Change;
 use super::outgoing;
 use super::settings::{SettingsError, UpstreamSettings};
-use super::transport::Transport;
+use super::transport::{Connections, Transport};
 
 /// One upstream: where it is, how it is reached, and how it is doing.
 #[derive(Debug)]
@@ -28,15 +28,10 @@ pub struct Upstream {
     transport: Transport,
     addresses: Addresses,
     permits: Semaphore,
-    connector: Connections,
+    connections: Connections,
 }
 
-/// The connector that all upstreams share; it lives as long as the process.
-#[derive(Clone)]
-pub(super) struct Connections(pub(super) Arc<Connector>);
-
 /// One request to an upstream.
-#[derive(Debug)]
 pub struct Call<'a> {
     /// The method.
     pub method: &'a Method,
@@ -64,7 +59,6 @@ pub enum Repeatable {
 }
 
 /// An upstream's answer, whole.
-#[derive(Debug)]
 pub struct Reply {
     /// The final status.
     pub status: StatusCode,
@@ -86,6 +80,14 @@ pub struct Reply {
     pub bytes_in: usize,
 }
 
+/// What an attempt says about its address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Answered,
+    Failed,
+    Silent,
+}
+
 /// Where a second attempt may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Again {
@@ -97,20 +99,16 @@ enum Again {
 }
 
 impl Upstream {
-    pub(super) fn new(
-        settings: UpstreamSettings,
-        generation: u32,
-        connector: Connections,
-    ) -> Result<Self, SettingsError> {
+    pub(super) fn new(settings: UpstreamSettings, connections: Connections) -> Result<Self, SettingsError> {
         settings.check()?;
-        let transport = Transport::new(&settings, generation)?;
+        let transport = Transport::new(&settings, &connections)?;
         Ok(Self {
             authority: settings.authority()?,
             addresses: Addresses::new(settings.targets()?, &transport),
             permits: Semaphore::new(settings.in_flight_max.min(Semaphore::MAX_PERMITS)),
             transport,
             settings,
-            connector,
+            connections,
         })
     }
 
@@ -123,10 +121,13 @@ impl Upstream {
         let refused = |fault| UpstreamError { fault, effect: Effect::None, attempts: 0, address: None };
         let _permit = self.permits.try_acquire().map_err(|_none_left| refused(Fault::Busy))?;
         let Call { method, path_and_query, headers, body, deadline, response_bytes_max, repeatable } = call;
+        if begun >= deadline {
+            return Err(refused(Fault::Deadline));
+        }
         let head =
             self.head(method, path_and_query, headers, body.len()).ok_or(refused(Fault::Unsendable))?;
         let attempt = Attempt {
-            connector: &self.connector.0,
+            connector: self.connections.connector(),
             head: &head,
             body: &body,
             deadline,
@@ -135,18 +136,18 @@ impl Upstream {
             response_bytes_max,
         };
         let lease = self.addresses.choose(begun, None).ok_or(refused(Fault::Unreachable))?;
-        let first = match settled(&lease, attempt.pooled(&lease.peer).await) {
+        let first = match settled(self.name(), &lease, attempt.pooled(&lease.peer).await) {
             Ok(answer) => return Ok(reply(answer, &lease, 1, begun, body.len())),
             Err(failure) => failure,
         };
         let Some(second) = self.second(&first, &lease, repeatable, deadline) else {
-            return Err(failed(first, &lease, 1, Effect::None));
+            return Err(failed(&first, &lease, 1, Effect::None));
         };
         drop(lease);
         let peer = self.transport.unpooled(&second.peer);
-        match settled(&second, attempt.unpooled(&peer).await) {
+        match settled(self.name(), &second, attempt.unpooled(&peer).await) {
             Ok(answer) => Ok(reply(answer, &second, 2, begun, body.len())),
-            Err(failure) => Err(failed(failure, &second, 2, first.effect)),
+            Err(failure) => Err(failed(&failure, &second, 2, first.effect)),
         }
     }
 
@@ -189,8 +190,8 @@ impl Upstream {
         Some(head)
     }
 
-    /// Looks all names up once more; to be repeated beside the calls. Gives the names that failed.
-    pub async fn resolve(&self) -> Vec<Unresolved> {
+    /// Looks all its names up once. Gives those that failed.
+    pub(super) async fn resolve(&self) -> Vec<Unresolved> {
         self.addresses.resolve(&self.transport).await
     }
 
@@ -224,31 +225,41 @@ impl Upstream {
         &self.settings.response_headers
     }
 
-    /// Whether what is sent to it can be read on the way.
-    #[must_use]
-    pub const fn is_encrypted(&self) -> bool {
-        self.transport.is_tls()
-    }
-
     pub(super) const fn settings(&self) -> &UpstreamSettings {
         &self.settings
     }
 }
 
-/// Notes what the attempt says about its address.
-fn settled(lease: &Lease, outcome: Result<Answer, Failure>) -> Result<Answer, Failure> {
-    match &outcome {
-        Ok(_) => lease.answered(),
-        Err(failure) => match (failure.fault, failure.connection) {
-            (Fault::Unreachable | Fault::Tls, _) | (Fault::Closed, Connection::New) => {
-                lease.failed(Instant::now());
-            }
-            // It answers, however badly or late: sending the calls elsewhere would not mend that.
-            (Fault::Broken(_) | Fault::TooLarge, _) => lease.answered(),
-            (Fault::Busy | Fault::Deadline | Fault::FirstByte | Fault::Closed | Fault::Unsendable, _) => {}
-        },
+/// Notes what the attempt says about its address, and tells the operators when that changes its standing.
+fn settled(upstream: &str, lease: &Lease, outcome: Result<Answer, Failure>) -> Result<Answer, Failure> {
+    let verdict = outcome.as_ref().map_or_else(verdict, |_| Verdict::Answered);
+    match verdict {
+        Verdict::Answered if lease.answered() == Change::Back => {
+            tracing::info!(upstream, address = %lease.socket, "an address is in use again");
+        }
+        Verdict::Failed if lease.failed(Instant::now()) == Change::Out => {
+            let cause = outcome.as_ref().err().and_then(|failure| failure.cause.as_deref());
+            let cause = cause.map(tracing::field::display);
+            tracing::warn!(upstream, address = %lease.socket, cause, "an address is put out");
+        }
+        Verdict::Answered | Verdict::Failed | Verdict::Silent => {}
     }
     outcome
+}
+
+/// What a failure says about the address.
+fn verdict(failure: &Failure) -> Verdict {
+    match (failure.fault, failure.connection) {
+        (Fault::Unreachable | Fault::Tls, _)
+        | (Fault::Closed, Connection::New)
+        | (Fault::Deadline, Connection::Missing) => Verdict::Failed,
+        // It answers, however badly: sending the calls elsewhere would not mend that.
+        (Fault::Broken(_) | Fault::TooLarge, _) => Verdict::Answered,
+        // A slow answer is no reason to send its load to the others, nor a stale connection.
+        (Fault::Busy | Fault::Deadline | Fault::FirstByte | Fault::Closed | Fault::Unsendable, _) => {
+            Verdict::Silent
+        }
+    }
 }
 
 /// Whether and where a request may be sent again.
@@ -291,7 +302,7 @@ fn reply(answer: Answer, lease: &Lease, attempts: u32, begun: Instant, bytes_out
     }
 }
 
-fn failed(failure: Failure, lease: &Lease, attempts: u32, before: Effect) -> UpstreamError {
+fn failed(failure: &Failure, lease: &Lease, attempts: u32, before: Effect) -> UpstreamError {
     UpstreamError {
         fault: failure.fault,
         effect: failure.effect.max(before),
@@ -300,9 +311,26 @@ fn failed(failure: Failure, lease: &Lease, attempts: u32, before: Effect) -> Ups
     }
 }
 
-impl std::fmt::Debug for Connections {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Connections")
+// Bodies, targets and fields may hold what is personal: they are not shown.
+impl fmt::Debug for Call<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("method", self.method)
+            .field("bytes_out", &self.body.len())
+            .field("repeatable", &self.repeatable)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .field("address", &self.address)
+            .field("attempts", &self.attempts)
+            .field("total", &self.total)
+            .field("bytes_in", &self.bytes_in)
+            .finish_non_exhaustive()
     }
 }
 

@@ -28,6 +28,17 @@ pub enum Standing {
     },
 }
 
+/// What an outcome changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Nothing worth a word.
+    None,
+    /// The address went out.
+    Out,
+    /// The address came back.
+    Back,
+}
+
 impl Health {
     pub(super) const fn new() -> Self {
         Self::Up { failures: 0 }
@@ -49,22 +60,32 @@ impl Health {
     }
 
     /// The address answered.
-    pub(super) const fn answered(&mut self) {
+    pub(super) const fn answered(&mut self) -> Change {
+        let change = match self {
+            Self::Up { .. } => Change::None,
+            Self::Out { .. } => Change::Back,
+        };
         *self = Self::new();
+        change
     }
 
     /// No connection could be made, or a new one was dropped without an answer.
-    pub(super) fn failed(&mut self, now: Instant) {
-        *self = match *self {
+    pub(super) fn failed(&mut self, now: Instant) -> Change {
+        let (next, change) = match *self {
             Self::Up { failures } if failures.saturating_add(1) < FAILURES_MAX => {
-                Self::Up { failures: failures.saturating_add(1) }
+                (Self::Up { failures: failures.saturating_add(1) }, Change::None)
             }
-            Self::Up { .. } => Self::Out { until: after(now, BACK_OFF_MIN), failed: now, times: 1 },
+            Self::Up { .. } => {
+                (Self::Out { until: after(now, BACK_OFF_MIN), failed: now, times: 1 }, Change::Out)
+            }
             Self::Out { times, .. } => {
                 let back_off = BACK_OFF_MIN.saturating_mul(2u32.saturating_pow(times)).min(BACK_OFF_MAX);
-                Self::Out { until: after(now, back_off), failed: now, times: times.saturating_add(1) }
+                let times = times.saturating_add(1);
+                (Self::Out { until: after(now, back_off), failed: now, times }, Change::None)
             }
         };
+        *self = next;
+        change
     }
 }
 
@@ -88,7 +109,9 @@ mod tests {
 
     fn out(now: Instant) -> Health {
         let mut health = Health::new();
-        (0..FAILURES_MAX).for_each(|_| health.failed(now));
+        for _ in 0..FAILURES_MAX {
+            health.failed(now);
+        }
         health
     }
 
@@ -96,10 +119,13 @@ mod tests {
     fn one_failure_does_not_put_an_address_out() {
         let now = Instant::now();
         let mut health = Health::new();
-        health.failed(now);
+        assert_eq!(health.failed(now), Change::None);
         assert_eq!(health.standing(now), Standing::Up);
-        health.failed(now);
+        assert_eq!(health.failed(now), Change::Out);
         assert_eq!(health.standing(now), Standing::Out { failed: now });
+        assert_eq!(health.failed(now), Change::None);
+        assert_eq!(health.answered(), Change::Back);
+        assert_eq!(health.answered(), Change::None);
     }
 
     #[test]

@@ -27,8 +27,7 @@ mod transport;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use pingora::connectors::ConnectorOptions;
-use pingora::connectors::http::Connector;
+use tokio::task::JoinSet;
 
 pub use addresses::{AddressState, Unresolved};
 pub use call::{Call, Repeatable, Reply, Upstream};
@@ -36,7 +35,7 @@ pub use error::{Breakage, Effect, Fault, UpstreamError};
 pub use health::Standing;
 pub use settings::{ClientCertificate, PemFault, Protocol, SettingsError, TlsSettings, UpstreamSettings};
 
-use call::Connections;
+use transport::Connections;
 
 /// The upstreams of one snapshot. Those whose settings did not change are the very same as in the
 /// snapshot before: their connections, health and calls in flight live on.
@@ -45,7 +44,6 @@ pub struct Upstreams {
     table: Vec<Arc<Upstream>>,
     by_name: HashMap<String, UpstreamId>,
     connections: Connections,
-    generation: u32,
 }
 
 /// An upstream's place in the table of one snapshot.
@@ -72,8 +70,7 @@ impl Upstreams {
     /// # Errors
     /// Every upstream that cannot be built.
     pub fn new(settings: Vec<UpstreamSettings>, previous: Option<&Self>) -> Result<Self, Vec<Unusable>> {
-        let connections = previous.map_or_else(connections, |previous| previous.connections.clone());
-        let generation = previous.map_or(1, |previous| previous.generation.wrapping_add(1));
+        let connections = previous.map_or_else(Connections::new, |previous| previous.connections.clone());
         let mut table = Vec::with_capacity(settings.len());
         let mut by_name = HashMap::with_capacity(settings.len());
         let mut unusable = Vec::new();
@@ -88,7 +85,7 @@ impl Upstreams {
                 table.push(Arc::clone(unchanged));
                 continue;
             }
-            match Upstream::new(settings, generation, connections.clone()) {
+            match Upstream::new(settings, connections.clone()) {
                 Ok(upstream) => table.push(Arc::new(upstream)),
                 Err(error) => unusable.push(Unusable { index, name, error }),
             }
@@ -96,7 +93,7 @@ impl Upstreams {
         if !unusable.is_empty() {
             return Err(unusable);
         }
-        Ok(Self { table, by_name, connections, generation })
+        Ok(Self { table, by_name, connections })
     }
 
     /// The place of the upstream called `name`; asked at load.
@@ -119,9 +116,11 @@ impl Upstreams {
     /// Looks up the host names of all upstreams once. Gives those that failed, whose addresses known
     /// before stay in use.
     pub async fn resolve(&self) -> Vec<Unresolved> {
+        let mut asked: JoinSet<_> =
+            self.table.iter().cloned().map(|upstream| async move { upstream.resolve().await }).collect();
         let mut unresolved = Vec::new();
-        for upstream in &self.table {
-            unresolved.extend(upstream.resolve().await);
+        while let Some(answer) = asked.join_next().await {
+            unresolved.extend(answer.unwrap_or_default());
         }
         unresolved
     }
@@ -131,24 +130,10 @@ impl Upstreams {
     }
 }
 
-/// The connector, every option written out.
-fn connections() -> Connections {
-    let mut options = ConnectorOptions::new(POOL_MAX);
-    // The connector's own roots stay empty: an upstream is believed for the roots of its settings alone,
-    // and the system's store, which ends the process when it cannot be read, is never opened.
-    options.ca_file = Some("/dev/null".to_owned());
-    options.cert_key_file = None;
-    options.debug_ssl_keylog = false;
-    options.offload_threadpool = None;
-    Connections(Arc::new(Connector::new(Some(options))))
-}
-
-/// Idle connections of all upstreams together: some hundreds for each of a handful of services.
-const POOL_MAX: usize = 1024;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     fn named(name: &str) -> UpstreamSettings {
         UpstreamSettings { name: name.into(), ..fake::settings(&["127.0.0.1:1"]) }
@@ -162,7 +147,6 @@ mod tests {
         let same = |name| Arc::ptr_eq(before.find(name).unwrap(), after.find(name).unwrap());
         assert!(same("odoo"));
         assert!(!same("stock"));
-        assert!(Arc::ptr_eq(&before.connections.0, &after.connections.0));
         assert_eq!(after.iter().map(Upstream::name).collect::<Vec<_>>(), ["stock", "odoo", "new"]);
     }
 
@@ -172,6 +156,17 @@ mod tests {
         let id = upstreams.id("stock").unwrap();
         assert_eq!(upstreams.upstream(id).unwrap().name(), "stock");
         assert_eq!(upstreams.id("other"), None);
+    }
+
+    #[tokio::test]
+    async fn the_names_of_all_upstreams_are_looked_up() {
+        let at =
+            |name: &str, address: &str| UpstreamSettings { name: name.into(), ..fake::settings(&[address]) };
+        let settings = vec![at("a", "localhost:1"), at("b", "nowhere.invalid:1"), at("c", "localhost:1")];
+        let upstreams = Upstreams::new(settings, None).unwrap();
+        assert_eq!(upstreams.resolve().await, [Unresolved { host: "nowhere.invalid".into() }]);
+        let known: Vec<_> = upstreams.iter().map(|u| !u.health(Instant::now()).is_empty()).collect();
+        assert_eq!(known, [true, false, true]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request};
 
 /// What the gateway says about a request in its own name.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Onward<'a> {
     /// The address the caller connected from.
     pub client: IpAddr,
@@ -68,7 +68,8 @@ fn passes(name: &str) -> bool {
         // RFC 9110 section 12.5.3: bodies are checked, so none may come coded.
         | "accept-encoding"
         // The caller's own credentials end here.
-        | "authorization" | "cookie" | "cookie2" | "dpop"
+        | "authorization" | "cookie" | "cookie2" | "dpop" | "x-api-key" | "api-key" | "apikey"
+        | "x-access-token" | "remote-user" | "x-user"
         | "client-cert" | "client-cert-chain" | "ssl-client-cert"
         // RFC 7239 section 8.1: where a request came from is what this hop saw.
         | "forwarded" | "x-real-ip" | "x-client-ip" | "x-cluster-client-ip" | "true-client-ip"
@@ -133,8 +134,8 @@ pub(super) fn frame(headers: &mut HeaderMap, method: &Method, authority: &Header
 
 /// Families of fields: `Proxy-*` is about this hop; the others tell an upstream or a proxy before it
 /// what only the gateway may say, down to the database Odoo answers from.
-const PREFIXES_DROPPED: [&str; 6] =
-    ["proxy-", "x-forwarded-", "x-odoo-", "x-client-cert", "x-ssl-", "x-envoy-"];
+const PREFIXES_DROPPED: [&str; 8] =
+    ["proxy-", "x-forwarded-", "x-odoo-", "x-client-cert", "x-ssl-", "x-envoy-", "x-auth", "x-remote-"];
 /// The fields written here, about.
 const OWN_FIELDS: usize = 10;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -208,7 +209,15 @@ mod tests {
         for name in ["x-client-cert", "x-client-cert-chain", "x-ssl-client-verify", "ssl-client-cert"] {
             check(name, &[]);
         }
+        for name in ["x-api-key", "api-key", "apikey", "x-auth-token", "x-access-token"] {
+            check(name, &[]);
+        }
         // Who and where the caller is.
+        for name in
+            ["remote-user", "x-remote-user", "x-user", "x-authenticated-userid", "x-auth-request-user"]
+        {
+            check(name, &[]);
+        }
         for name in ["forwarded", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "x-real-ip"] {
             check(name, &[]);
         }

@@ -173,10 +173,10 @@ impl UpstreamSettings {
 
 impl Target {
     fn parse(text: &str) -> Result<Self, SettingsError> {
-        if let Ok(socket) = text.parse() {
-            return Ok(Self::Socket(socket));
-        }
         let wrong = || SettingsError::Address(text.to_owned());
+        if let Ok(socket) = text.parse::<SocketAddr>() {
+            return if socket.port() == 0 { Err(wrong()) } else { Ok(Self::Socket(socket)) };
+        }
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let port: u16 = port.parse().map_err(|_not_a_port| wrong())?;
         let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
@@ -205,9 +205,18 @@ mod tests {
         check("[::1]:8069", Some(Target::Socket("[::1]:8069".parse().unwrap())));
         check("odoo.internal:8069", name("odoo.internal", 8069));
         check("odoo_1:8069", name("odoo_1", 8069));
-        for text in
-            ["", "odoo", "odoo:", ":8069", "odoo:0", "odoo:65536", "http://odoo:80", "a b:80", "::1:80"]
-        {
+        for text in [
+            "",
+            "odoo",
+            "odoo:",
+            ":8069",
+            "odoo:0",
+            "1.2.3.4:0",
+            "odoo:65536",
+            "http://odoo:80",
+            "a b:80",
+            "::1:80",
+        ] {
             check(text, None);
         }
     }

@@ -1,16 +1,52 @@
 //! Over which kind of connection is an upstream spoken to?
 //!
-//! The only file that fills in the connector's options, each written out. Connections of two
-//! generations of one upstream never mix: each generation has its own group in the pool.
+//! The only file that fills in the connector's options, each written out. The pool does not look at the
+//! roots a connection was verified with; so each upstream, and each change of one, has a group of its own.
 
+use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use pingora::connectors::ConnectorOptions;
+use pingora::connectors::http::Connector;
 use pingora::upstreams::peer::HttpPeer;
 
 use super::settings::{Protocol, SettingsError, UpstreamSettings};
 use super::tls::Trust;
+
+/// The connector that all upstreams share; it lives as long as the process.
+#[derive(Clone)]
+pub(super) struct Connections(Arc<Shared>);
+
+struct Shared {
+    connector: Connector,
+    groups: AtomicU32,
+}
+
+impl Connections {
+    pub(super) fn new() -> Self {
+        let mut options = ConnectorOptions::new(POOL_MAX);
+        // The connector's own roots stay empty: an upstream is believed for the roots of its settings
+        // alone, and the system's store, which ends the process when it cannot be read, is never opened.
+        options.ca_file = Some("/dev/null".to_owned());
+        options.cert_key_file = None;
+        options.debug_ssl_keylog = false;
+        options.offload_threadpool = None;
+        Self(Arc::new(Shared { connector: Connector::new(Some(options)), groups: AtomicU32::new(0) }))
+    }
+
+    pub(super) fn connector(&self) -> &Connector {
+        &self.0.connector
+    }
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connections")
+    }
+}
 
 /// What the connections of one upstream have in common.
 #[derive(Debug)]
@@ -23,14 +59,14 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    /// `generation` tells these connections from those made under earlier settings.
-    pub(super) fn new(settings: &UpstreamSettings, generation: u32) -> Result<Self, SettingsError> {
+    /// In a group of `connections` that nobody had before.
+    pub(super) fn new(settings: &UpstreamSettings, connections: &Connections) -> Result<Self, SettingsError> {
         Ok(Self {
             trust: settings.tls.as_ref().map(Trust::new).transpose()?,
             protocol: settings.protocol,
             connect_timeout: settings.connect_timeout,
             // The lower half tells fresh connections apart; zero there is the pool.
-            group: u64::from(generation) << 32,
+            group: u64::from(connections.0.groups.fetch_add(1, Ordering::Relaxed)) << 32,
             fresh: AtomicU64::new(1),
         })
     }
@@ -71,13 +107,10 @@ impl Transport {
         peer.group_key = self.group | fresh.max(1);
         peer
     }
-
-    /// Whether requests go out over TLS.
-    pub(super) const fn is_tls(&self) -> bool {
-        self.trust.is_some()
-    }
 }
 
+/// Idle connections of all upstreams together: some hundreds for each of a handful of services.
+const POOL_MAX: usize = 1024;
 /// Streams at once on one HTTP/2 connection: what most servers allow.
 const H2_STREAMS_MAX: usize = 100;
 /// An HTTP/2 connection whose other end is gone is noticed within two of these.
@@ -95,7 +128,7 @@ mod tests {
     use pingora::protocols::ALPN;
     use pingora::upstreams::peer::Peer;
 
-    fn transport(tls: bool, protocol: Protocol, generation: u32) -> Transport {
+    fn transport(tls: bool, protocol: Protocol, connections: &Connections) -> Transport {
         let mut settings = fake::settings(&["127.0.0.1:1"]);
         settings.protocol = protocol;
         settings.tls = tls.then(|| TlsSettings {
@@ -103,7 +136,7 @@ mod tests {
             roots_pem: fake::Authority::new().pem(),
             client: None,
         });
-        Transport::new(&settings, generation).unwrap()
+        Transport::new(&settings, connections).unwrap()
     }
 
     fn address() -> SocketAddr {
@@ -112,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_tls_peer_always_verifies_its_name_against_the_given_roots() {
-        let peer = transport(true, Protocol::Http1, 1).peer(address());
+        let peer = transport(true, Protocol::Http1, &Connections::new()).peer(address());
         assert!(peer.is_tls() && peer.verify_cert() && peer.verify_hostname());
         assert_eq!(peer.sni(), "odoo.test");
         assert_eq!(peer.get_ca().map(|roots| roots.len()), Some(1));
@@ -120,8 +153,9 @@ mod tests {
 
     #[test]
     fn the_protocol_decides_what_is_negotiated() {
+        let connections = Connections::new();
         let check = |tls, protocol, expected: ALPN| {
-            assert_eq!(transport(tls, protocol, 1).peer(address()).options.alpn, expected);
+            assert_eq!(transport(tls, protocol, &connections).peer(address()).options.alpn, expected);
         };
         check(true, Protocol::Http1, ALPN::H1);
         check(false, Protocol::Http1, ALPN::H1);
@@ -130,8 +164,9 @@ mod tests {
     }
 
     #[test]
-    fn generations_and_fresh_connections_share_no_pool() {
-        let (one, two) = (transport(false, Protocol::Http1, 1), transport(false, Protocol::Http1, 2));
+    fn two_upstreams_and_fresh_connections_share_no_pool() {
+        let connections = Connections::new();
+        let [one, two] = [(); 2].map(|()| transport(false, Protocol::Http1, &connections));
         let pooled = one.peer(address());
         let mut hashes = vec![
             pooled.reuse_hash(),

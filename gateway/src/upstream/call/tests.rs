@@ -3,9 +3,11 @@
 use super::super::error::Breakage;
 use super::super::fake::{self, Authority, Fake, H2, Step};
 use super::super::settings::{ClientCertificate, Protocol, TlsSettings};
-use super::super::{Standing, connections};
+use super::super::{Standing, Upstreams};
 use super::*;
 use Step::{Fill, Hang, Read, ReadHead, Reset, Write};
+use proptest::prelude::*;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 const OK: Step = Write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
@@ -15,7 +17,7 @@ const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(150);
 
 fn upstream(settings: UpstreamSettings) -> Upstream {
-    Upstream::new(settings, 1, connections()).unwrap()
+    Upstream::new(settings, Connections::new()).unwrap()
 }
 
 fn at(addresses: &[SocketAddr]) -> UpstreamSettings {
@@ -218,10 +220,12 @@ async fn a_request_that_takes_too_long_to_send_ends_at_the_deadline() {
 #[tokio::test]
 async fn an_answer_before_the_whole_request_is_taken_and_its_connection_is_not_used_again() {
     let early = Write("HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n");
-    let (fake, upstream) = plain(&[&[ReadHead, early, Hang]]).await;
-    let reply = POST.of(&upstream).await.unwrap();
-    assert_eq!(reply.status, StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!(fake.connections(), 1);
+    let (fake, upstream) = plain(&[&[ReadHead, early], &[Read, OK]]).await;
+    let body: &'static [u8] = vec![b'x'; 32 << 20].leak();
+    let reply = Asked { body, ..POST }.of(&upstream).await.unwrap();
+    assert_eq!((reply.status, reply.attempts), (StatusCode::PAYLOAD_TOO_LARGE, 1));
+    assert_eq!(POST.of(&upstream).await.unwrap().status, StatusCode::OK);
+    assert_eq!(fake.connections(), 2);
 }
 
 #[tokio::test]
@@ -239,6 +243,24 @@ async fn a_request_goes_out_with_its_framing_and_authority() {
             "GET /json/2/sale.order/create?x=1 HTTP/1.1\r\naccept: */*\r\nHost: odoo.test\r\n\r\n",
         ]
     );
+}
+
+#[tokio::test]
+async fn bodies_and_targets_are_not_shown() {
+    let (_fake, upstream) =
+        plain(&[&[Read, Write("HTTP/1.1 200 OK\r\nX-Name: Jane\r\nContent-Length: 4\r\n\r\nJane")]]).await;
+    let reply = POST.of(&upstream).await.unwrap();
+    let call = Call {
+        method: &Method::PUT,
+        path_and_query: "/customers?name=Jane",
+        headers: HeaderMap::from_iter([(http::header::FROM, HeaderValue::from_static("Jane"))]),
+        body: Bytes::from_static(b"Jane"),
+        deadline: Instant::now(),
+        response_bytes_max: 1,
+        repeatable: Repeatable::Yes,
+    };
+    let shown = format!("{reply:?} {call:?}");
+    assert!(!shown.contains("Jane") && !shown.contains("74, 97"), "{shown}");
 }
 
 #[tokio::test]
@@ -320,6 +342,32 @@ async fn an_address_that_refuses_is_put_out_and_reported() {
 }
 
 #[tokio::test]
+async fn a_call_whose_time_is_up_is_not_begun() {
+    let (fake, upstream) = plain(&[&[Read, OK]]).await;
+    let error = Asked { within: Duration::ZERO, ..GET }.of(&upstream).await.unwrap_err();
+    assert_eq!((error.fault, error.maybe_done(), error.attempts), (Fault::Deadline, false, 0));
+    assert_eq!(fake.connections(), 0);
+}
+
+#[test]
+fn only_a_missing_answer_speaks_against_an_address() {
+    let check = |fault, connection, expected: Verdict| {
+        let failure = Failure { fault, effect: Effect::None, connection, cause: None };
+        assert_eq!(verdict(&failure), expected, "{failure:?}");
+    };
+    use Connection::{Missing, New, Pooled};
+    check(Fault::Unreachable, Missing, Verdict::Failed);
+    check(Fault::Tls, Missing, Verdict::Failed);
+    check(Fault::Deadline, Missing, Verdict::Failed);
+    check(Fault::Closed, New, Verdict::Failed);
+    check(Fault::Closed, Pooled, Verdict::Silent);
+    check(Fault::Deadline, New, Verdict::Silent);
+    check(Fault::FirstByte, New, Verdict::Silent);
+    check(Fault::Broken(Breakage::Body), New, Verdict::Answered);
+    check(Fault::TooLarge, Pooled, Verdict::Answered);
+}
+
+#[tokio::test]
 async fn an_upstream_without_a_known_address_is_unreachable() {
     let error = GET.of(&upstream(fake::settings(&["nowhere.invalid:80"]))).await.unwrap_err();
     assert_eq!((error.fault, error.attempts, error.address), (Fault::Unreachable, 0, None));
@@ -381,6 +429,25 @@ async fn an_upstream_is_believed_only_with_the_right_name_authority_and_date() {
     check(ours.issue("other.test"), Err(Fault::Tls)).await;
     check(theirs.issue("odoo.test"), Err(Fault::Tls)).await;
     check(ours.issue_expired("odoo.test"), Err(Fault::Tls)).await;
+}
+
+#[tokio::test]
+async fn a_connection_one_upstream_believes_is_not_used_by_another() {
+    let (right, wrong) = (Authority::new(), Authority::new());
+    let fake = Fake::tls(&[&[Read, OK, Read, OK]], right.issue("odoo.test").server(None)).await;
+    let settings = |name: &str, authority: &Authority| UpstreamSettings {
+        name: name.into(),
+        ..trusting(authority, fake.address)
+    };
+    let upstreams = Upstreams::new(vec![settings("a", &right), settings("b", &wrong)], None).unwrap();
+    let [a, b] = ["a", "b"].map(|name| upstreams.upstream(upstreams.id(name).unwrap()).unwrap());
+    assert!(GET.of(a).await.is_ok());
+    assert_eq!(GET.of(b).await.unwrap_err().fault, Fault::Tls);
+    // Nor by the same upstream once it believes another authority.
+    let after = Upstreams::new(vec![settings("a", &wrong)], Some(&upstreams)).unwrap();
+    assert_eq!(GET.of(after.upstream(after.id("a").unwrap()).unwrap()).await.unwrap_err().fault, Fault::Tls);
+    assert!(GET.of(a).await.is_ok());
+    assert_eq!(fake.connections(), 3);
 }
 
 #[tokio::test]
@@ -451,7 +518,7 @@ async fn http_2_faults_are_told_apart() {
 #[test]
 fn a_request_is_sent_again_only_where_that_changes_nothing() {
     let check = |fault, effect, connection, no: Again, yes: Again| {
-        let failure = Failure { fault, effect, connection };
+        let failure = Failure { fault, effect, connection, cause: None };
         assert_eq!(again(&failure, Repeatable::No), no, "{failure:?}");
         assert_eq!(again(&failure, Repeatable::Yes), yes, "{failure:?}");
     };
@@ -467,3 +534,54 @@ fn a_request_is_sent_again_only_where_that_changes_nothing() {
         check(fault, Effect::Possible, Pooled, Never, Never);
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Parts of answers in any order and in any number of pieces: a call always ends, without a panic,
+    /// and an answer it gives keeps to the limit.
+    #[test]
+    fn whatever_an_upstream_sends_the_call_ends(
+        parts in prop::collection::vec(prop::sample::select(PARTS), 0..12),
+        first_piece in 0_usize..12,
+    ) {
+        let (before, after) = parts.split_at(first_piece.min(parts.len()));
+        let (before, after): (&'static str, &'static str) = (before.concat().leak(), after.concat().leak());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let got = runtime.block_on(async {
+            let (_fake, upstream) = plain(&[&[Read, Write(before), Write(after)]]).await;
+            Asked { max: 12, ..GET }.of(&upstream).await
+        });
+        if let Ok(reply) = got {
+            prop_assert!(reply.body.len() <= 12 && !reply.status.is_informational());
+        }
+    }
+}
+
+const PARTS: &[&str] = &[
+    "HTTP/1.1 200 OK\r\n",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+    "HTTP/1.0 204 No Content\r\n\r\n",
+    "HTTP/1.1 100 Continue\r\n\r\n",
+    "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    "HTTP/1.1 999 \r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Content-Length: 5\r\n",
+    "Content-Length: 18446744073709551615\r\n",
+    "Connection: close\r\n",
+    "Trailer: x\r\n",
+    "\r\n",
+    "\r",
+    "\n",
+    "hello",
+    "5\r\nhello\r\n",
+    "5;a=b\r\nhello\r\n",
+    "5\r\nhel",
+    "lo\r\n",
+    "0\r\n",
+    "0\r\n\r\n",
+    "ffffffffffffffff\r\n",
+    "-1\r\n",
+    "\0",
+];
