@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use pingora::upstreams::peer::HttpPeer;
 
-use super::health::{Change, Health, Standing};
+use super::health::{ADDRESS, Change, Health, Standing};
 use super::settings::{ADDRESSES_MAX, Target};
 use super::transport::Transport;
 
@@ -146,12 +146,12 @@ impl Address {
             peer: transport.peer(socket),
             target,
             in_flight: AtomicUsize::new(0),
-            health: Mutex::new(Health::new()),
+            health: Mutex::new(Health::new(&ADDRESS)),
         }
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {
-        // A state of three fields written at once is whole even if a panic poisoned the lock.
+        // A state that is written at once is whole even if a panic poisoned the lock.
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

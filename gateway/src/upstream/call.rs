@@ -14,8 +14,9 @@ use tokio::sync::Semaphore;
 
 use super::addresses::{AddressState, Addresses, Lease, Unresolved};
 use super::attempt::{Answer, Attempt, Connection, Failure};
+use super::breaker::Breaker;
 use super::error::{Effect, Fault, UpstreamError};
-use super::health::Change;
+use super::health::{Change, Standing};
 use super::outgoing;
 use super::settings::{SettingsError, UpstreamSettings};
 use super::transport::{Connections, Transport};
@@ -28,6 +29,7 @@ pub struct Upstream {
     transport: Transport,
     addresses: Addresses,
     permits: Semaphore,
+    breaker: Breaker,
     connections: Connections,
 }
 
@@ -106,6 +108,7 @@ impl Upstream {
             authority: settings.authority()?,
             addresses: Addresses::new(settings.targets()?, &transport),
             permits: Semaphore::new(settings.in_flight_max.min(Semaphore::MAX_PERMITS)),
+            breaker: Breaker::new(),
             transport,
             settings,
             connections,
@@ -118,14 +121,24 @@ impl Upstream {
     /// When no usable answer came; [`UpstreamError::maybe_done`] says whether the upstream may have acted.
     pub async fn call(&self, call: Call<'_>) -> Result<Reply, UpstreamError> {
         let begun = Instant::now();
-        let refused = |fault| UpstreamError { fault, effect: Effect::None, attempts: 0, address: None };
-        let _permit = self.permits.try_acquire().map_err(|_none_left| refused(Fault::Busy))?;
-        let Call { method, path_and_query, headers, body, deadline, response_bytes_max, repeatable } = call;
-        if begun >= deadline {
+        if begun >= call.deadline {
             return Err(refused(Fault::Deadline));
         }
-        let head =
-            self.head(method, path_and_query, headers, body.len()).ok_or(refused(Fault::Unsendable))?;
+        let _permit = self.permits.try_acquire().map_err(|_none_left| refused(Fault::Busy))?;
+        self.breaker.pass(begun).map_err(refused)?;
+        let outcome = self.attempts(call, begun).await;
+        match self.breaker.note(Instant::now(), &outcome) {
+            Change::None => {}
+            Change::Out => tracing::warn!(upstream = self.name(), "no calls are sent: none was answered"),
+            Change::Back => tracing::info!(upstream = self.name(), "calls are answered again"),
+        }
+        outcome
+    }
+
+    async fn attempts(&self, call: Call<'_>, begun: Instant) -> Result<Reply, UpstreamError> {
+        let Call { method, path_and_query, headers, body, deadline, response_bytes_max, repeatable } = call;
+        let head = self.head(method, path_and_query, headers, body.len());
+        let head = head.ok_or_else(|| refused(Fault::Unsendable))?;
         let attempt = Attempt {
             connector: self.connections.connector(),
             head: &head,
@@ -135,7 +148,7 @@ impl Upstream {
             idle_timeout: self.settings.idle_timeout,
             response_bytes_max,
         };
-        let lease = self.addresses.choose(begun, None).ok_or(refused(Fault::Unreachable))?;
+        let lease = self.addresses.choose(begun, None).ok_or_else(|| refused(Fault::Unreachable))?;
         let first = match settled(self.name(), &lease, attempt.pooled(&lease.peer).await) {
             Ok(answer) => return Ok(reply(answer, &lease, 1, begun, body.len())),
             Err(failure) => failure,
@@ -178,10 +191,11 @@ impl Upstream {
         headers: HeaderMap,
         body_bytes: usize,
     ) -> Option<request::Parts> {
-        if !path_and_query.starts_with('/') {
+        let target: PathAndQuery = path_and_query.parse().ok()?;
+        // What was checked is what is sent, to the byte: parsing would leave a fragment out.
+        if !path_and_query.starts_with('/') || target.as_str() != path_and_query {
             return None;
         }
-        let target: PathAndQuery = path_and_query.parse().ok()?;
         let (mut head, ()) = http::Request::new(()).into_parts();
         head.method = method.clone();
         head.uri = Uri::from(target);
@@ -193,6 +207,12 @@ impl Upstream {
     /// Looks all its names up once. Gives those that failed.
     pub(super) async fn resolve(&self) -> Vec<Unresolved> {
         self.addresses.resolve(&self.transport).await
+    }
+
+    /// Whether calls are sent at all.
+    #[must_use]
+    pub fn standing(&self, now: Instant) -> Standing {
+        self.breaker.standing(now)
     }
 
     /// How each address stands.
@@ -256,9 +276,15 @@ fn verdict(failure: &Failure) -> Verdict {
         // It answers, however badly: sending the calls elsewhere would not mend that.
         (Fault::Broken(_) | Fault::TooLarge, _) => Verdict::Answered,
         // A slow answer is no reason to send its load to the others, nor a stale connection.
-        (Fault::Busy | Fault::Deadline | Fault::FirstByte | Fault::Closed | Fault::Unsendable, _) => {
-            Verdict::Silent
-        }
+        (
+            Fault::Busy
+            | Fault::Open
+            | Fault::Deadline
+            | Fault::FirstByte
+            | Fault::Closed
+            | Fault::Unsendable,
+            _,
+        ) => Verdict::Silent,
     }
 }
 
@@ -277,6 +303,7 @@ fn again(first: &Failure, repeatable: Repeatable) -> Again {
         // More time or another answer is not to be had by asking again.
         (
             Fault::Busy
+            | Fault::Open
             | Fault::Deadline
             | Fault::FirstByte
             | Fault::Broken(_)
@@ -300,6 +327,11 @@ fn reply(answer: Answer, lease: &Lease, attempts: u32, begun: Instant, bytes_out
         bytes_in: body.len(),
         body,
     }
+}
+
+/// A call that was not begun.
+const fn refused(fault: Fault) -> UpstreamError {
+    UpstreamError { fault, effect: Effect::None, attempts: 0, address: None }
 }
 
 fn failed(failure: &Failure, lease: &Lease, attempts: u32, before: Effect) -> UpstreamError {

@@ -24,6 +24,9 @@ pub enum Fault {
     /// As many calls as allowed are on their way.
     #[error("the upstream has all the calls it may have")]
     Busy,
+    /// The last calls found no answer; this one was not sent.
+    #[error("the upstream has not answered for a while")]
+    Open,
     /// No connection could be made, or no address is known.
     #[error("no connection to the upstream could be made")]
     Unreachable,
@@ -88,6 +91,7 @@ impl UpstreamError {
     pub const fn reason(&self) -> &'static str {
         match self.fault {
             Fault::Busy => "upstream_busy",
+            Fault::Open => "upstream_open",
             Fault::Unreachable => "upstream_unreachable",
             Fault::Tls => "upstream_tls",
             Fault::Deadline => "upstream_deadline",

@@ -1,27 +1,44 @@
-//! May this address be tried now?
+//! May this address, or this upstream, be tried now?
 //!
 //! Judged by what live calls met, never by probes of our own: an idle connection costs some upstreams
 //! a worker. A pure state machine; knows no clock and no address.
 
 use std::time::{Duration, Instant};
 
-/// What recent calls say about one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Health {
+/// What recent calls say about one address or upstream.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Health {
+    patience: &'static Patience,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
     /// In use; `failures` in a row so far.
     Up { failures: u32 },
     /// Not used before `until`, and then by one call at a time; put out `times` in a row.
     Out { until: Instant, failed: Instant, times: u32 },
 }
 
-/// Whether an address may be tried.
+/// How many failures are borne, and for how long something is out.
+#[derive(Debug)]
+pub(super) struct Patience {
+    pub(super) failures_max: u32,
+    back_off_min: Duration,
+    back_off_max: Duration,
+    /// How long one call may try what is out before the next call may.
+    probe_wait: Duration,
+}
+
+/// Whether an address or an upstream may be tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// In use.
     Up,
     /// Out, and the next call tries it again.
     Due,
-    /// Out; used only when every address is, the one that failed longest ago first.
+    /// Out. An upstream gets no calls; an address only when all are out, the one that failed longest
+    /// ago first.
     Out {
         /// When it last failed.
         failed: Instant,
@@ -40,51 +57,52 @@ pub(super) enum Change {
 }
 
 impl Health {
-    pub(super) const fn new() -> Self {
-        Self::Up { failures: 0 }
+    pub(super) const fn new(patience: &'static Patience) -> Self {
+        Self { patience, state: State::Up { failures: 0 } }
     }
 
     pub(super) fn standing(&self, now: Instant) -> Standing {
-        match *self {
-            Self::Up { .. } => Standing::Up,
-            Self::Out { until, .. } if until <= now => Standing::Due,
-            Self::Out { failed, .. } => Standing::Out { failed },
+        match self.state {
+            State::Up { .. } => Standing::Up,
+            State::Out { until, .. } if until <= now => Standing::Due,
+            State::Out { failed, .. } => Standing::Out { failed },
         }
     }
 
-    /// A call takes the address: while it is out, the next call waits for this one's outcome.
+    /// A call is let through: while this is out, the next call waits for that one's outcome.
     pub(super) fn taken(&mut self, now: Instant) {
-        if let Self::Out { until, .. } = self {
-            *until = after(now, PROBE_WAIT);
+        if let State::Out { until, .. } = &mut self.state {
+            *until = after(now, self.patience.probe_wait);
         }
     }
 
-    /// The address answered.
+    /// An answer came.
     pub(super) const fn answered(&mut self) -> Change {
-        let change = match self {
-            Self::Up { .. } => Change::None,
-            Self::Out { .. } => Change::Back,
+        let change = match self.state {
+            State::Up { .. } => Change::None,
+            State::Out { .. } => Change::Back,
         };
-        *self = Self::new();
+        self.state = State::Up { failures: 0 };
         change
     }
 
-    /// No connection could be made, or a new one was dropped without an answer.
+    /// No answer came.
     pub(super) fn failed(&mut self, now: Instant) -> Change {
-        let (next, change) = match *self {
-            Self::Up { failures } if failures.saturating_add(1) < FAILURES_MAX => {
-                (Self::Up { failures: failures.saturating_add(1) }, Change::None)
+        let Patience { failures_max, back_off_min, back_off_max, probe_wait: _ } = *self.patience;
+        let (next, change) = match self.state {
+            State::Up { failures } if failures.saturating_add(1) < failures_max => {
+                (State::Up { failures: failures.saturating_add(1) }, Change::None)
             }
-            Self::Up { .. } => {
-                (Self::Out { until: after(now, BACK_OFF_MIN), failed: now, times: 1 }, Change::Out)
+            State::Up { .. } => {
+                (State::Out { until: after(now, back_off_min), failed: now, times: 1 }, Change::Out)
             }
-            Self::Out { times, .. } => {
-                let back_off = BACK_OFF_MIN.saturating_mul(2u32.saturating_pow(times)).min(BACK_OFF_MAX);
+            State::Out { times, .. } => {
+                let back_off = back_off_min.saturating_mul(2u32.saturating_pow(times)).min(back_off_max);
                 let times = times.saturating_add(1);
-                (Self::Out { until: after(now, back_off), failed: now, times }, Change::None)
+                (State::Out { until: after(now, back_off), failed: now, times }, Change::None)
             }
         };
-        *self = next;
+        self.state = next;
         change
     }
 }
@@ -93,14 +111,23 @@ fn after(now: Instant, wait: Duration) -> Instant {
     now.checked_add(wait).unwrap_or(now)
 }
 
-/// Failures in a row that put an address out: one alone is often a restart.
-const FAILURES_MAX: u32 = 2;
-/// The first time out: about as long as a process takes to start again.
-const BACK_OFF_MIN: Duration = Duration::from_secs(1);
-/// The longest time out: after a repair nobody waits longer than this.
-const BACK_OFF_MAX: Duration = Duration::from_secs(30);
-/// How long one call may try an address that is out before the next call may.
-const PROBE_WAIT: Duration = Duration::from_secs(5);
+/// With one of several addresses: one failure alone is often a restart, and a second is about as long
+/// as a process takes to start again. After a repair nobody waits longer than the longest time out.
+pub(super) const ADDRESS: Patience = Patience {
+    failures_max: 2,
+    back_off_min: Duration::from_secs(1),
+    back_off_max: Duration::from_secs(30),
+    probe_wait: Duration::from_secs(5),
+};
+
+/// With a whole upstream: there is no other to turn to, so only a row that slow operations alone would
+/// not make counts, and it is tried again soon.
+pub(super) const UPSTREAM: Patience = Patience {
+    failures_max: 20,
+    back_off_min: Duration::from_secs(2),
+    back_off_max: Duration::from_secs(15),
+    probe_wait: Duration::from_secs(5),
+};
 
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "a test")]
@@ -108,8 +135,8 @@ mod tests {
     use super::*;
 
     fn out(now: Instant) -> Health {
-        let mut health = Health::new();
-        for _ in 0..FAILURES_MAX {
+        let mut health = Health::new(&ADDRESS);
+        for _ in 0..ADDRESS.failures_max {
             health.failed(now);
         }
         health
@@ -118,7 +145,7 @@ mod tests {
     #[test]
     fn one_failure_does_not_put_an_address_out() {
         let now = Instant::now();
-        let mut health = Health::new();
+        let mut health = Health::new(&ADDRESS);
         assert_eq!(health.failed(now), Change::None);
         assert_eq!(health.standing(now), Standing::Up);
         assert_eq!(health.failed(now), Change::Out);
@@ -131,7 +158,7 @@ mod tests {
     #[test]
     fn an_answer_between_failures_starts_the_count_again() {
         let now = Instant::now();
-        let mut health = Health::new();
+        let mut health = Health::new(&ADDRESS);
         health.failed(now);
         health.answered();
         health.failed(now);
@@ -142,11 +169,11 @@ mod tests {
     fn an_address_that_is_out_is_tried_by_one_call_at_a_time() {
         let now = Instant::now();
         let mut health = out(now);
-        let due = now + BACK_OFF_MIN;
+        let due = now + ADDRESS.back_off_min;
         assert_eq!(health.standing(due), Standing::Due);
         health.taken(due);
         assert_eq!(health.standing(due), Standing::Out { failed: now });
-        assert_eq!(health.standing(due + PROBE_WAIT), Standing::Due);
+        assert_eq!(health.standing(due + ADDRESS.probe_wait), Standing::Due);
         health.answered();
         assert_eq!(health.standing(due), Standing::Up);
     }
@@ -169,8 +196,9 @@ mod tests {
     #[test]
     fn the_count_of_times_out_never_overflows() {
         let now = Instant::now();
-        let mut health = Health::Out { until: now, failed: now, times: u32::MAX };
+        let state = State::Out { until: now, failed: now, times: u32::MAX };
+        let mut health = Health { patience: &ADDRESS, state };
         health.failed(now);
-        assert_eq!(health.standing(now + BACK_OFF_MAX), Standing::Due);
+        assert_eq!(health.standing(now + ADDRESS.back_off_max), Standing::Due);
     }
 }

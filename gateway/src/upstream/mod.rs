@@ -11,6 +11,7 @@
 
 mod addresses;
 mod attempt;
+mod breaker;
 mod call;
 mod error;
 #[cfg(test)]

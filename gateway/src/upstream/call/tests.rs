@@ -1,9 +1,10 @@
 //! Whole calls against upstreams that misbehave on cue.
 
+use super::super::Upstreams;
 use super::super::error::Breakage;
 use super::super::fake::{self, Authority, Fake, H2, Step};
+use super::super::health::UPSTREAM;
 use super::super::settings::{ClientCertificate, Protocol, TlsSettings};
-use super::super::{Standing, Upstreams};
 use super::*;
 use Step::{Fill, Hang, Read, ReadHead, Reset, Write};
 use proptest::prelude::*;
@@ -342,6 +343,17 @@ async fn an_address_that_refuses_is_put_out_and_reported() {
 }
 
 #[tokio::test]
+async fn an_upstream_that_never_answers_is_left_alone_for_a_while() {
+    let upstream = upstream(at(&[nobody().await]));
+    for _ in 0..UPSTREAM.failures_max {
+        assert_eq!(POST.of(&upstream).await.unwrap_err().fault, Fault::Unreachable);
+    }
+    let error = POST.of(&upstream).await.unwrap_err();
+    assert_eq!((error.fault, error.maybe_done(), error.attempts), (Fault::Open, false, 0));
+    assert!(matches!(upstream.standing(Instant::now()), Standing::Out { .. }));
+}
+
+#[tokio::test]
 async fn a_call_whose_time_is_up_is_not_begun() {
     let (fake, upstream) = plain(&[&[Read, OK]]).await;
     let error = Asked { within: Duration::ZERO, ..GET }.of(&upstream).await.unwrap_err();
@@ -395,7 +407,7 @@ async fn no_more_calls_than_allowed_are_on_their_way() {
 #[tokio::test]
 async fn a_target_that_is_no_path_is_not_sent() {
     let (fake, upstream) = plain(&[&[Read, OK]]).await;
-    for path_and_query in ["", "x", "http://other/", "*", "/a b", "/a\r\nX: y"] {
+    for path_and_query in ["", "x", "http://other/", "*", "/a#b", "/a b", "/a\r\nX: y"] {
         let call = Call {
             method: &Method::GET,
             path_and_query,
