@@ -1,6 +1,7 @@
 //! The API gateway between an omnichannel retailer's Odoo and everyone who calls it.
 pub mod credential;
 pub mod admin;
+pub mod contract;
 pub mod diagnostic;
 pub mod document;
 pub mod policy;

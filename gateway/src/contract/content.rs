@@ -1,0 +1,293 @@
+//! Is a body what its media type and schema say? JSON, forms, multipart, text and bytes.
+//!
+//! One [`Content`] is the `content` map of a request body or of a response. It does not know which
+//! status or operation it belongs to.
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use super::json;
+use super::media::{self, MediaRange, MediaType};
+use super::multipart;
+use super::percent::{self, Plus};
+use super::schema::Schema;
+use super::shape::{Reading, Shape};
+use super::style::{self, Explode, Style};
+use super::target::WrittenPair;
+use super::violation::{Location, Violation, Violations};
+
+/// The media types that a body may have, and what a body of each must be.
+pub(super) struct Content {
+    entries: Vec<Entry>,
+    ranges: Vec<MediaRange>,
+}
+
+/// One media type of a `content` map.
+pub(super) struct Entry {
+    pub(super) range: MediaRange,
+    pub(super) form: Form,
+}
+
+/// What a body of a media type must be.
+pub(super) enum Form {
+    /// One JSON value.
+    Json(Option<Schema>),
+    /// `application/x-www-form-urlencoded`.
+    UrlEncoded(Fields),
+    /// `multipart/form-data`.
+    Multipart(Fields),
+    /// UTF-8 text: a number or truth value where the shape wants one.
+    Text(Option<(Schema, Shape)>),
+    /// Bytes, of which only type and size are checked.
+    Opaque,
+}
+
+/// The fields of a form.
+pub(super) struct Fields {
+    pub(super) schema: Option<Schema>,
+    pub(super) shape: Shape,
+    pub(super) encodings: Vec<(String, Encoding)>,
+}
+
+/// How one field of a form is written.
+pub(super) struct Encoding {
+    pub(super) style: Style,
+    pub(super) explode: Explode,
+    pub(super) content_types: Vec<MediaRange>,
+}
+
+/// Why a body is not what its `content` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ContentFault {
+    /// Its bytes are not of its media type.
+    Malformed(Violation),
+    /// It is against its schema.
+    Violations(Violations),
+}
+
+impl Content {
+    pub(super) fn new(entries: Vec<Entry>) -> Self {
+        let ranges = entries.iter().map(|entry| entry.range.clone()).collect();
+        Self { entries, ranges }
+    }
+
+    /// The media types as the contract writes them.
+    pub(super) fn ranges(&self) -> &[MediaRange] {
+        &self.ranges
+    }
+
+    /// What a body with this `Content-Type` must be; the narrowest range decides.
+    pub(super) fn entry(&self, content_type: &[u8]) -> Option<(&Entry, Option<MediaType>)> {
+        if let Some(entry) = self.entries.iter().find(|entry| entry.range.is_exactly(content_type)) {
+            return Some((entry, None));
+        }
+        let media = MediaType::parse(std::str::from_utf8(content_type).ok()?)?;
+        let fitting = self.entries.iter().filter_map(|entry| Some((entry.range.fit(&media)?, entry)));
+        let (_, entry) = fitting.max_by_key(|(fit, _)| *fit)?;
+        Some((entry, Some(media)))
+    }
+}
+
+impl Entry {
+    /// Checks `body`, whose media type's parameters are in `media`.
+    pub(super) fn check(&self, media: Option<&MediaType>, body: &Bytes) -> Result<(), ContentFault> {
+        // RFC 8259 section 8.1, and the same for every other text: only UTF-8 is understood.
+        let charset = media.and_then(|media| media.parameter("charset"));
+        let is_text = !matches!(self.form, Form::Opaque | Form::Multipart(_));
+        if is_text
+            && charset.is_some_and(|c| !["utf-8", "us-ascii"].iter().any(|k| c.eq_ignore_ascii_case(k)))
+        {
+            return Err(malformed("charset", "text in UTF-8"));
+        }
+        match &self.form {
+            Form::Json(schema) => {
+                let value = json::parse(body).map_err(|fault| {
+                    let location = Location::Body(String::new()).within(&fault.pointer);
+                    ContentFault::Malformed(Violation::new(location, "json", fault.reason.expected()))
+                })?;
+                judge(&value, schema.as_ref())
+            }
+            Form::Text(schema) => {
+                let text =
+                    std::str::from_utf8(body).map_err(|_not_utf8| malformed("charset", "text in UTF-8"))?;
+                let Some((schema, shape)) = schema else { return Ok(()) };
+                judge(&shape.scalar(text.to_owned(), Reading::First), Some(schema))
+            }
+            Form::UrlEncoded(fields) => fields.check_url_encoded(body),
+            Form::Multipart(fields) => {
+                let boundary = media.and_then(|media| media.parameter("boundary")).unwrap_or_default();
+                fields.check_multipart(body, boundary)
+            }
+            Form::Opaque => Ok(()),
+        }
+    }
+}
+
+impl Fields {
+    fn encoding(&self, name: &str) -> Option<&Encoding> {
+        self.encodings.iter().find(|(own, _)| own == name).map(|(_, encoding)| encoding)
+    }
+
+    fn check_url_encoded(&self, body: &[u8]) -> Result<(), ContentFault> {
+        let not_form = || malformed("form", "name=value pairs in UTF-8, percent-encoded and joined by &");
+        let text = std::str::from_utf8(body).map_err(|_not_utf8| not_form())?;
+        let mut owned = Vec::new();
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, raw) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = percent::decode(name, Plus::Space).map_err(|_broken| not_form())?;
+            let value = percent::decode(raw, Plus::Space).map_err(|_broken| not_form())?;
+            if owned.len() >= FIELDS_MAX {
+                return Err(malformed("form", format!("at most {FIELDS_MAX} fields")));
+            }
+            owned.push((name, value, raw));
+        }
+        let pairs: Vec<WrittenPair<'_>> =
+            owned.iter().map(|(name, value, raw)| WrittenPair { name, value, raw }).collect();
+        let read = |reading: Reading| self.object_of_pairs(&pairs, reading);
+        self.judge_readings(read(Reading::First)?, || read(Reading::Second))
+    }
+
+    /// The object that a form stands for. OpenAPI 3.0.4 section 4.7.14.4.
+    fn object_of_pairs(&self, pairs: &[WrittenPair<'_>], reading: Reading) -> Result<Value, ContentFault> {
+        let mut object = Map::new();
+        let mut claimed: Vec<&str> = Vec::new();
+        for name in self.shape.property_names() {
+            let shape = self.shape.property(name);
+            let (style, explode) =
+                self.encoding(name).map_or((Style::Form, Explode::Yes), |own| (own.style, own.explode));
+            let deep = style == Style::DeepObject;
+            let own = |pair: &&WrittenPair<'_>| {
+                pair.name == name
+                    || (deep && pair.name.strip_prefix(name).is_some_and(|r| r.starts_with('[')))
+            };
+            claimed.extend(pairs.iter().filter(own).map(|pair| pair.name));
+            // The fields of a form are the object's own, so a property's parts are never fields themselves.
+            let mine: Vec<WrittenPair<'_>> = pairs.iter().filter(own).copied().collect();
+            let ways = match style::read_pairs(&mine, name, style, explode, shape) {
+                Ok(Some(ways)) => ways,
+                Ok(None) => continue,
+                Err(wrong) => {
+                    let location = Location::Body(json::token(name));
+                    return Err(violation(Violation::new(location, wrong.keyword, wrong.expected)));
+                }
+            };
+            if let Some(wire) = ways.first() {
+                object.insert(name.to_owned(), wire.to_value(shape, reading));
+            }
+        }
+        for pair in pairs.iter().filter(|pair| !claimed.contains(&pair.name)) {
+            let value = self.shape.property(pair.name).scalar(pair.value.to_owned(), reading);
+            if object.insert(pair.name.to_owned(), value).is_some() {
+                let location = Location::Body(String::new()).within(&json::token(pair.name));
+                return Err(violation(Violation::new(location, "repeated", "the field at most once")));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+
+    fn check_multipart(&self, body: &[u8], boundary: &str) -> Result<(), ContentFault> {
+        let parts = multipart::parts(body, boundary).ok_or_else(|| {
+            malformed("form", "a multipart/form-data body that begins and ends with its boundary")
+        })?;
+        for part in &parts {
+            self.check_part_type(part)?;
+        }
+        let read = |reading: Reading| self.object_of_parts(&parts, reading);
+        self.judge_readings(read(Reading::First)?, || read(Reading::Second))
+    }
+
+    fn check_part_type(&self, part: &multipart::Part<'_>) -> Result<(), ContentFault> {
+        let Some(Encoding { content_types, .. }) = self.encoding(&part.name) else { return Ok(()) };
+        // RFC 7578 section 4.4: a part without a type is plain text.
+        let media = MediaType::parse(part.content_type.as_deref().unwrap_or("text/plain"));
+        let fits = |media: &MediaType| content_types.iter().any(|range| range.fit(media).is_some());
+        if content_types.is_empty() || media.is_some_and(|media| fits(&media)) {
+            return Ok(());
+        }
+        let location = Location::Body(String::new()).within(&json::token(&part.name));
+        let wanted: Vec<&str> = content_types.iter().map(MediaRange::text).collect();
+        Err(violation(Violation::new(
+            location,
+            "contentType",
+            format!("a part of type {}", wanted.join(" or ")),
+        )))
+    }
+
+    fn object_of_parts(
+        &self,
+        parts: &[multipart::Part<'_>],
+        reading: Reading,
+    ) -> Result<Value, ContentFault> {
+        let mut object = Map::new();
+        for part in parts {
+            let shape = self.shape.property(&part.name);
+            let is_array = shape.may_be_array();
+            let item = if is_array { shape.items() } else { shape };
+            let value = part_value(part, item, reading)?;
+            let location = || Location::Body(String::new()).within(&json::token(&part.name));
+            match (object.get_mut(&part.name), is_array) {
+                (Some(Value::Array(items)), true) => items.push(value),
+                (Some(_), _) => {
+                    return Err(violation(Violation::new(location(), "repeated", "the field at most once")));
+                }
+                // An array may come as one part of JSON, or as one part for each item.
+                (None, true) if !value.is_array() => {
+                    object.insert(part.name.clone(), Value::Array(vec![value]));
+                }
+                (None, _) => {
+                    object.insert(part.name.clone(), value);
+                }
+            }
+        }
+        Ok(Value::Object(object))
+    }
+
+    fn judge_readings(
+        &self,
+        first: Value,
+        second: impl FnOnce() -> Result<Value, ContentFault>,
+    ) -> Result<(), ContentFault> {
+        let Some(schema) = &self.schema else { return Ok(()) };
+        if schema.accepts(&first) || second().is_ok_and(|second| schema.accepts(&second)) {
+            return Ok(());
+        }
+        judge(&first, Some(schema))
+    }
+}
+
+/// The value of a part: JSON where an object or array is wanted or said, text, or bytes.
+fn part_value(part: &multipart::Part<'_>, shape: &Shape, reading: Reading) -> Result<Value, ContentFault> {
+    let media = part.content_type.as_deref().and_then(MediaType::parse);
+    let said_json = media.is_some_and(|media| media::is_json(&media));
+    if said_json || (!shape.may_be_scalar() && shape.may_be_object()) {
+        return json::parse(part.body).map_err(|fault| {
+            let location = Location::Body(json::token(&part.name)).within(&fault.pointer);
+            ContentFault::Malformed(Violation::new(location, "json", fault.reason.expected()))
+        });
+    }
+    Ok(match std::str::from_utf8(part.body) {
+        Ok(text) => shape.scalar(text.to_owned(), reading),
+        // One character for each byte, so that a schema can still count them.
+        Err(_bytes) => Value::String(part.body.iter().copied().map(char::from).collect()),
+    })
+}
+
+fn judge(value: &Value, schema: Option<&Schema>) -> Result<(), ContentFault> {
+    let Some(schema) = schema.filter(|schema| !schema.accepts(value)) else { return Ok(()) };
+    let mut found = Violations::default();
+    schema.explain(value, &Location::Body(String::new()), &mut found);
+    Err(ContentFault::Violations(found))
+}
+
+fn malformed(keyword: &str, expected: impl Into<String>) -> ContentFault {
+    ContentFault::Malformed(Violation::new(Location::Body(String::new()), keyword, expected))
+}
+
+fn violation(one: Violation) -> ContentFault {
+    let mut found = Violations::default();
+    found.push(one);
+    ContentFault::Violations(found)
+}
+
+/// No described form has as many fields.
+const FIELDS_MAX: usize = 1_000;

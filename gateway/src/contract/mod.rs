@@ -1,0 +1,46 @@
+//! What is called: the contracts, written in OpenAPI, and what they say about requests and responses.
+//!
+//! A [`Target`] is a path in its one spelling; [`Catalogue::find`] turns it into a [`Matched`]
+//! operation; [`Operation::check_request`] turns a request into a [`CheckedRequest`], and
+//! [`Operation::check_response`] judges what comes back. Everything is compiled when the files load;
+//! at request time nothing of a contract is parsed. The room knows no callers, policies or upstreams.
+
+mod catalogue;
+mod content;
+mod format;
+mod json;
+mod keyword;
+mod lifecycle;
+mod load;
+mod media;
+mod multipart;
+mod operation;
+mod parameter;
+mod percent;
+mod request;
+mod response;
+mod route;
+mod schema;
+mod schemas;
+mod security;
+mod settings;
+mod shape;
+mod source;
+mod style;
+mod target;
+mod violation;
+
+#[cfg(test)]
+mod conformance;
+
+pub use catalogue::{Catalogue, Matched, NoMatch};
+pub use json::{ARRAY_ITEMS_MAX, DEPTH_MAX, OBJECT_KEYS_MAX};
+pub use lifecycle::Lifecycle;
+pub use operation::{Contract, Operation};
+pub use request::CheckedRequest;
+pub use security::{Requirement, Scopes};
+pub use settings::{
+    Kind, KindSet, OperationLimit, Settings, Strength, Strictness, UnknownParameters, extension_schema,
+};
+pub use target::{PAIRS_MAX, TARGET_BYTES_MAX, Target, TargetError};
+pub use violation::{Location, RequestFault, ResponseFault, VIOLATIONS_MAX, Violation, Violations};

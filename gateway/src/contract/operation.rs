@@ -1,0 +1,173 @@
+//! What is an operation, and which contract describes it?
+
+use std::sync::Arc;
+
+use http::Method;
+
+use super::lifecycle::Lifecycle;
+use super::parameter::{Parameters, Place};
+use super::request::RequestBody;
+use super::response::Responses;
+use super::security::Requirement;
+use super::settings::Settings;
+
+/// One version of one API, as far as all its operations share it.
+#[derive(Debug)]
+pub struct Contract {
+    pub(super) api: String,
+    pub(super) version: String,
+    pub(super) title: String,
+    pub(super) base_path: String,
+    pub(super) digest: String,
+    pub(super) lifecycle: Lifecycle,
+}
+
+impl Contract {
+    /// The API's name: the name of its folder.
+    #[must_use]
+    pub fn api(&self) -> &str {
+        &self.api
+    }
+
+    /// The version's name: the name of its folder.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// The path that all its operations stand under, without a slash at its end; empty for the root.
+    #[must_use]
+    pub fn base_path(&self) -> &str {
+        &self.base_path
+    }
+
+    /// SHA-256 of its files, in hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The lifecycle of the whole version.
+    #[must_use]
+    pub const fn lifecycle(&self) -> &Lifecycle {
+        &self.lifecycle
+    }
+}
+
+/// One operation of a contract, compiled.
+pub struct Operation {
+    pub(super) index: usize,
+    pub(super) name: String,
+    pub(super) operation_id: String,
+    pub(super) method: Method,
+    pub(super) template: String,
+    pub(super) contract: Arc<Contract>,
+    pub(super) security: Vec<Requirement>,
+    pub(super) settings: Settings,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) parameters: Parameters,
+    pub(super) body: Option<RequestBody>,
+    pub(super) responses: Responses,
+}
+
+impl Operation {
+    /// Its place in [`super::Catalogue::operations`].
+    #[must_use]
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+
+    /// `orders.v2.createOrder`: API, version and operation id.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The API's name.
+    #[must_use]
+    pub fn api(&self) -> &str {
+        &self.contract.api
+    }
+
+    /// The version's name.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.contract.version
+    }
+
+    /// The `operationId`.
+    #[must_use]
+    pub fn operation_id(&self) -> &str {
+        &self.operation_id
+    }
+
+    /// The method that the contract describes; HEAD is served by GET operations too.
+    #[must_use]
+    pub const fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The path template with the base path before it: `/orders/v2/orders/{id}`.
+    #[must_use]
+    pub fn template(&self) -> &str {
+        &self.template
+    }
+
+    /// The contract that describes it.
+    #[must_use]
+    pub const fn contract(&self) -> &Arc<Contract> {
+        &self.contract
+    }
+
+    /// The alternatives by which a caller can prove itself; none when the operation is public.
+    #[must_use]
+    pub fn security(&self) -> &[Requirement] {
+        &self.security
+    }
+
+    /// How it is served.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Its own lifecycle, or its contract's.
+    #[must_use]
+    pub const fn lifecycle(&self) -> &Lifecycle {
+        &self.lifecycle
+    }
+
+    /// The names of its path parameters.
+    pub fn path_parameter_names(&self) -> impl Iterator<Item = &str> {
+        self.parameters.iter().filter(|p| p.place == Place::Path).map(|p| &*p.name)
+    }
+
+    /// The names of its query parameters.
+    pub fn query_parameter_names(&self) -> impl Iterator<Item = &str> {
+        self.parameters.iter().filter(|p| p.place == Place::Query).map(|p| &*p.name)
+    }
+
+    /// Whether the path or query parameter `name` is personal data. What the contract does not describe
+    /// might be, so it is.
+    #[must_use]
+    pub fn is_personal(&self, name: &str) -> bool {
+        let mut named = self
+            .parameters
+            .iter()
+            .filter(|p| matches!(p.place, Place::Path | Place::Query) && p.claims(name));
+        let first = named.next();
+        first.is_none_or(|parameter| parameter.personal) || named.any(|parameter| parameter.personal)
+    }
+}
+
+impl std::fmt::Debug for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Operation").field("name", &self.name).finish_non_exhaustive()
+    }
+}

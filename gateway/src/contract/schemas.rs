@@ -1,0 +1,455 @@
+//! How does a schema of a contract become one that a validator enforces?
+//!
+//! A copy of each file is changed in place, so that every pointer stays what the author wrote:
+//! references become absolute, the words of OpenAPI become words of JSON Schema, and `readOnly` and
+//! `writeOnly` take effect, once for requests and once for responses. It does not know operations.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use jsonschema::{Draft, PatternCache, PatternOptions, Registry};
+use serde_json::{Map, Value, json};
+
+use super::format::{self, Formats};
+use super::keyword::{Dialect, Keyword};
+use super::schema::{self, Schema};
+use super::settings::WrittenMarks;
+use super::source::{At, Source};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+
+/// Which way a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    Request,
+    Response,
+}
+
+impl Direction {
+    /// The property mark that keeps a property out of messages that go this way.
+    const fn hiding(self) -> &'static str {
+        match self {
+            Self::Request => "readOnly",
+            Self::Response => "writeOnly",
+        }
+    }
+}
+
+/// Compiles the schemas of one contract.
+pub(super) struct Schemas<'s> {
+    source: &'s Source,
+    dialect: Dialect,
+    request: Working,
+    response: Working,
+    formats: Formats,
+    patterns: PatternCache,
+    file_names: Arc<[Box<str>]>,
+    told: HashSet<(At, String)>,
+    mistakes: Diagnostics,
+}
+
+/// The files as one direction sees them, and what of them is ready.
+struct Working {
+    files: Vec<Value>,
+    ready: HashSet<At>,
+}
+
+/// A schema that is to be made ready, and the properties that schemas around it hide.
+struct Pending {
+    at: At,
+    hidden: BTreeSet<String>,
+}
+
+impl<'s> Schemas<'s> {
+    pub(super) fn new(source: &'s Source, dialect: Dialect) -> Self {
+        let working = || Working { files: source.values().cloned().collect(), ready: HashSet::new() };
+        let names = source.values().enumerate().map(|(n, _)| Box::from(source.short_name(n)));
+        Self {
+            source,
+            dialect,
+            request: working(),
+            response: working(),
+            formats: Formats::new(dialect),
+            patterns: PatternCache::new(),
+            file_names: names.collect(),
+            told: HashSet::new(),
+            mistakes: Diagnostics::new(),
+        }
+    }
+
+    /// What was found wrong or worth a look in all schemas compiled so far.
+    pub(super) fn into_mistakes(self) -> Diagnostics {
+        self.mistakes
+    }
+
+    /// The schema at `at`, for messages that go in `direction`.
+    pub(super) fn compile(&mut self, at: &At, direction: Direction) -> Option<Schema> {
+        let before = self.error_count();
+        self.make_ready(at, direction);
+        if self.error_count() > before {
+            return None;
+        }
+        match self.build(at, direction) {
+            Ok(schema) => Some(schema),
+            Err(why) => {
+                self.tell(
+                    at,
+                    Diagnostic::error(self.source.place(at), format!("the schema cannot be enforced: {why}")),
+                );
+                None
+            }
+        }
+    }
+
+    fn error_count(&self) -> usize {
+        self.mistakes.iter().filter(|m| m.severity() == crate::diagnostic::Severity::Error).count()
+    }
+
+    fn tell(&mut self, at: &At, mistake: Diagnostic) {
+        if self.told.insert((at.clone(), mistake.message().to_owned())) {
+            self.mistakes.push(mistake);
+        }
+    }
+
+    fn draft(&self) -> Draft {
+        match self.dialect {
+            Dialect::V30 => Draft::Draft4,
+            Dialect::V31 => Draft::Draft202012,
+        }
+    }
+
+    fn working(&mut self, direction: Direction) -> &mut Working {
+        match direction {
+            Direction::Request => &mut self.request,
+            Direction::Response => &mut self.response,
+        }
+    }
+
+    fn build(&mut self, at: &At, direction: Direction) -> Result<Schema, String> {
+        let draft = self.draft();
+        let patterns = self.patterns.clone();
+        let formats = self.formats.register(jsonschema::options());
+        let names = Arc::clone(&self.file_names);
+        let working = self.working(direction);
+        let mut registry = Registry::new().draft(draft);
+        for (n, file) in working.files.iter().enumerate() {
+            let resource = draft.create_resource_ref(file);
+            registry = registry.add(schema::file_uri(n), resource).map_err(|e| e.to_string())?;
+        }
+        let registry = registry.prepare().map_err(|e| e.to_string())?;
+        let validator = formats
+            .with_draft(draft)
+            .with_registry(&registry)
+            .offline()
+            // Linear time whatever the pattern; look-around and back-references do not compile.
+            .with_pattern_options(PatternOptions::regex())
+            .with_pattern_cache(patterns)
+            .with_keyword("readOnly", schema::hidden)
+            .with_keyword("writeOnly", schema::hidden)
+            .build(&json!({ "$ref": schema::uri(at) }))
+            .map_err(|e| schema::mistake(&e))?;
+        Ok(Schema::new(validator, names, at))
+    }
+
+    /// Changes the schema at `at` and all that it leads to, each once.
+    fn make_ready(&mut self, at: &At, direction: Direction) {
+        let mut roots = vec![at.clone()];
+        let mut pending = vec![Pending { at: at.clone(), hidden: BTreeSet::new() }];
+        while let Some(Pending { at, hidden }) = pending.pop() {
+            if !self.working(direction).ready.insert(at.clone()) {
+                continue;
+            }
+            let known = pending.len();
+            match self.source.value(&at) {
+                Some(Value::Object(written)) => {
+                    let changed = self.change(&at, written, direction, &hidden, &mut pending);
+                    self.replace_members(&at, direction, changed);
+                    self.hide_properties(&at, direction, &mut pending);
+                }
+                Some(Value::Bool(_)) if self.dialect == Dialect::V31 => {}
+                _ => self.tell(&at, self.source.error(&at, "a schema is a mapping")),
+            }
+            // What a reference leads to stands elsewhere, so its form is checked there.
+            let referred = pending.get(known..).unwrap_or_default().iter().map(|next| &next.at);
+            let inside =
+                |next: &At| next.file == at.file && next.pointer.starts_with(&format!("{}/", at.pointer));
+            roots.extend(referred.filter(|next| !inside(next)).cloned());
+        }
+        for root in roots {
+            self.check_form(&root, direction);
+        }
+    }
+
+    /// Writes the changed members over those of the working copy, whose parts may be ready already.
+    fn replace_members(&mut self, at: &At, direction: Direction, changed: Vec<(String, Option<Value>)>) {
+        let working = self.working(direction);
+        let here = working.files.get_mut(at.file).and_then(|file| file.pointer_mut(&at.pointer));
+        let Some(Value::Object(members)) = here else { return };
+        for (word, value) in changed {
+            match value {
+                Some(value) => members.insert(word, value),
+                None => members.remove(&word),
+            };
+        }
+    }
+
+    /// What has to change in the schema `written` at `at`: new values, or none to remove the word.
+    fn change(
+        &mut self,
+        at: &At,
+        written: &Map<String, Value>,
+        direction: Direction,
+        hidden: &BTreeSet<String>,
+        pending: &mut Vec<Pending>,
+    ) -> Vec<(String, Option<Value>)> {
+        let mut changed = Vec::new();
+        if let Some(reference) = written.get("$ref") {
+            let here = at.key("$ref");
+            let target = reference.as_str().ok_or_else(|| "`$ref` is a text".to_owned());
+            match target.and_then(|reference| self.source.target(at.file, reference)) {
+                Ok(target) => {
+                    changed.push(("$ref".to_owned(), Some(Value::from(schema::uri(&target)))));
+                    pending.push(Pending { at: target, hidden: BTreeSet::new() });
+                }
+                Err(why) => self.tell(&here, self.source.error(&here, why)),
+            }
+            if self.dialect == Dialect::V30 {
+                // OpenAPI 3.0.4 section 4.7.23: whatever stands beside a `$ref` is ignored.
+                for word in written.keys().filter(|word| *word != "$ref") {
+                    self.check_ignored(&at.key(word), word);
+                    changed.push((word.clone(), None));
+                }
+                return changed;
+            }
+        }
+        let mut hidden = hidden.clone();
+        hidden.extend(self.hidden_names(at, direction, 0));
+        for (word, value) in written {
+            self.change_word(&at.key(word), word, value, &hidden, pending);
+        }
+        changed.extend(required_without(written, &hidden));
+        changed.extend(self.nullable(at, written));
+        changed.extend(integer_bounds(written));
+        for mark in ["readOnly", "writeOnly"] {
+            changed.push((mark.to_owned(), None));
+        }
+        changed
+    }
+
+    /// OpenAPI lets people annotate a reference; only what would constrain is missed.
+    fn check_ignored(&mut self, at: &At, word: &str) {
+        let harmless = matches!(word, "description" | "summary" | "readOnly" | "writeOnly" | "x-gateway");
+        if !harmless && self.dialect.keyword(word) != Keyword::Annotation {
+            let place = self.source.key_place(at);
+            let told =
+                Diagnostic::warning(place, format!("`{word}` beside a `$ref` is ignored in OpenAPI 3.0"));
+            self.tell(at, told.help("put both into `allOf`"));
+        }
+    }
+
+    fn change_word(
+        &mut self,
+        at: &At,
+        word: &str,
+        value: &Value,
+        hidden: &BTreeSet<String>,
+        pending: &mut Vec<Pending>,
+    ) {
+        let place = self.source.key_place(at);
+        match self.dialect.keyword(word) {
+            Keyword::Plain => self.check_plain(at, word, value),
+            Keyword::Annotation => self.check_annotation(at, word),
+            Keyword::Schema => {
+                // A boolean is a schema in 2020-12, and `additionalProperties` may be one in 3.0.
+                if !(value.is_boolean() && (word == "additionalProperties" || self.dialect == Dialect::V31)) {
+                    pending.push(Pending { at: at.clone(), hidden: BTreeSet::new() });
+                }
+            }
+            Keyword::Schemas => {
+                let count = value.as_array().map_or(0, Vec::len);
+                // The branches describe the same object, so what is hidden around them is hidden in them.
+                pending.extend((0..count).map(|n| Pending { at: at.item(n), hidden: hidden.clone() }));
+            }
+            Keyword::SchemaMap => {
+                let names = value.as_object().into_iter().flat_map(Map::keys);
+                pending.extend(names.map(|name| Pending { at: at.key(name), hidden: BTreeSet::new() }));
+            }
+            Keyword::Refused(why) => {
+                let told = Diagnostic::error(place, format!("`{word}` cannot be enforced here"));
+                self.tell(at, told.help(why));
+            }
+            Keyword::Unknown => {
+                let told = Diagnostic::warning(place, format!("unknown keyword `{word}` constrains nothing"));
+                self.tell(at, told.did_you_mean(word, self.dialect.keywords()));
+            }
+        }
+    }
+
+    fn check_plain(&mut self, at: &At, word: &str, value: &Value) {
+        let text = value.as_str().unwrap_or_default();
+        match word {
+            "format" if !format::says_nothing(text) && !self.formats.is_checked(self.draft(), text) => {
+                self.tell(
+                    at,
+                    self.source.warning(at, format!("the format `{text}` is not known and not checked")),
+                );
+            }
+            "$schema" if !DIALECTS.contains(&text) => {
+                self.tell(at, self.source.error(at, format!("the dialect `{text}` is not supported")));
+            }
+            "discriminator" => {
+                let parent = at.pointer.strip_suffix("/discriminator").unwrap_or_default();
+                let parent = At { file: at.file, pointer: parent.to_owned() };
+                let decided = |word| self.source.member(&parent, word).is_some();
+                if !decided("oneOf") && !decided("anyOf") {
+                    let told = self.source.warning(at, "a `discriminator` without `oneOf` decides nothing");
+                    self.tell(
+                        at,
+                        told.help("list the alternatives in `oneOf`, each with its own `enum` or `const`"),
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn check_annotation(&mut self, at: &At, word: &str) {
+        if matches!(word, "contentEncoding" | "contentMediaType" | "contentSchema") {
+            let told = format!("`{word}` describes but is not checked");
+            self.tell(at, self.source.warning(at, told));
+        }
+        if word == "x-gateway"
+            && let Err(mistakes) = self.source.part::<WrittenMarks>(at)
+        {
+            mistakes.into_iter().for_each(|mistake| self.tell(at, mistake));
+        }
+    }
+
+    /// The properties of the object that the schema at `at` describes which may not be sent this way.
+    fn hidden_names(&self, at: &At, direction: Direction, depth: usize) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        let Ok(at) = self.source.follow(at.clone()) else { return names };
+        if depth > COMPOSITION_DEPTH_MAX {
+            return names;
+        }
+        let properties = self.source.member(&at, "properties").and_then(Value::as_object);
+        for name in properties.into_iter().flat_map(Map::keys) {
+            if self.is_hidden(&at.key("properties").key(name), direction) {
+                names.insert(name.clone());
+            }
+        }
+        let parts = self.source.member(&at, "allOf").and_then(Value::as_array).map_or(0, Vec::len);
+        for n in 0..parts {
+            names.extend(self.hidden_names(&at.key("allOf").item(n), direction, depth.saturating_add(1)));
+        }
+        names
+    }
+
+    fn is_hidden(&self, property: &At, direction: Direction) -> bool {
+        let says = |at: &At| self.source.member(at, direction.hiding()) == Some(&Value::Bool(true));
+        says(property) || self.source.follow(property.clone()).is_ok_and(|end| says(&end))
+    }
+
+    /// OpenAPI 3.0.4 section 4.7.24.1: a `readOnly` property is not sent in requests, nor a `writeOnly`
+    /// one in responses. A custom keyword of the same name refuses it.
+    fn hide_properties(&mut self, at: &At, direction: Direction, pending: &mut Vec<Pending>) {
+        let place = at.key("properties");
+        let names = self.source.value(&place).and_then(Value::as_object).into_iter().flat_map(Map::keys);
+        let properties = names.map(|name| place.key(name));
+        let hidden: Vec<At> = properties.filter(|property| self.is_hidden(property, direction)).collect();
+        pending.retain(|next| !hidden.contains(&next.at));
+        let working = self.working(direction);
+        for property in hidden {
+            let here = working.files.get_mut(at.file).and_then(|file| file.pointer_mut(&property.pointer));
+            if let Some(here) = here {
+                *here = json!({ direction.hiding(): true });
+            }
+            working.ready.insert(property);
+        }
+    }
+
+    /// `nullable` of 3.0 becomes a second type. Without a `type` beside it, it says nothing: OpenAPI
+    /// 3.0.3 proposal "Clarify nullable".
+    fn nullable(&mut self, at: &At, written: &Map<String, Value>) -> Vec<(String, Option<Value>)> {
+        if self.dialect == Dialect::V31 || !written.contains_key("nullable") {
+            return Vec::new();
+        }
+        let mut changed = vec![("nullable".to_owned(), None)];
+        match (written.get("nullable"), written.get("type")) {
+            (Some(Value::Bool(true)), Some(Value::String(kind))) => {
+                changed.push(("type".to_owned(), Some(json!([kind, "null"]))));
+            }
+            (Some(Value::Bool(true)), None) => {
+                let at = at.key("nullable");
+                let told =
+                    self.source.warning(&at, "`nullable` without a `type` beside it allows nothing more");
+                self.tell(&at, told);
+            }
+            (Some(Value::Bool(_)), _) => {}
+            _ => {
+                let at = at.key("nullable");
+                self.tell(&at, self.source.error(&at, "`nullable` is true or false"));
+            }
+        }
+        changed
+    }
+
+    /// Tells what in the schema at `root` is not the form that its dialect has.
+    fn check_form(&mut self, root: &At, direction: Direction) {
+        let meta = match self.dialect {
+            Dialect::V30 => jsonschema::draft4::meta::validator(),
+            Dialect::V31 => jsonschema::draft202012::meta::validator(),
+        };
+        let working = self.working(direction);
+        let Some(ready) = working.files.get(root.file).and_then(|file| file.pointer(&root.pointer)) else {
+            return;
+        };
+        let mut wrong = Vec::new();
+        for error in meta.iter_errors(ready) {
+            let pointer = format!("{}{}", root.pointer, error.instance_path().as_str());
+            wrong.push((At { file: root.file, pointer }, error.masked().to_string()));
+        }
+        for (at, why) in wrong {
+            self.tell(&at, self.source.error(&at, format!("not a valid schema: {why}")));
+        }
+    }
+}
+
+/// `required` without what may not be sent: the mark takes `required` back for this direction.
+fn required_without(
+    written: &Map<String, Value>,
+    hidden: &BTreeSet<String>,
+) -> Option<(String, Option<Value>)> {
+    let required = written.get("required")?.as_array()?;
+    let is_hidden = |name: &Value| name.as_str().is_some_and(|name| hidden.contains(name));
+    if !required.iter().any(is_hidden) {
+        return None;
+    }
+    let rest: Vec<Value> = required.iter().filter(|name| !is_hidden(name)).cloned().collect();
+    // Draft 4 has no empty `required`.
+    Some(("required".to_owned(), (!rest.is_empty()).then_some(Value::Array(rest))))
+}
+
+/// An integer format becomes bounds, unless narrower ones are written.
+fn integer_bounds(written: &Map<String, Value>) -> Vec<(String, Option<Value>)> {
+    let Some((least, greatest)) = written.get("format").and_then(Value::as_str).and_then(format::bounds)
+    else {
+        return Vec::new();
+    };
+    let number = |word: &str| written.get(word).and_then(Value::as_f64);
+    let narrower_below = number("minimum").zip(least.as_f64()).is_some_and(|(own, least)| own >= least);
+    let narrower_above = number("maximum").zip(greatest.as_f64()).is_some_and(|(own, most)| own <= most);
+    let mut changed = Vec::new();
+    if !narrower_below {
+        changed.push(("minimum".to_owned(), Some(least)));
+    }
+    if !narrower_above {
+        changed.push(("maximum".to_owned(), Some(greatest)));
+    }
+    changed
+}
+
+/// The dialects that the validator speaks: OpenAPI 3.1's base and plain 2020-12.
+pub(super) const DIALECTS: [&str; 2] =
+    ["https://spec.openapis.org/oas/3.1/dialect/base", "https://json-schema.org/draft/2020-12/schema"];
+/// Deeper `allOf` chains than people write.
+const COMPOSITION_DEPTH_MAX: usize = 16;

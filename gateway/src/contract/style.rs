@@ -1,0 +1,373 @@
+//! What do the styles of OpenAPI make of a text? `simple`, `label`, `matrix`, `form`,
+//! `spaceDelimited`, `pipeDelimited`, `deepObject`, with and without `explode`.
+//!
+//! Text is taken apart into lists and members; which of them are numbers is for shapes to say.
+
+use serde_json::{Map, Value};
+
+use super::percent::{self, Plus};
+use super::shape::{Reading, Shape};
+use super::target::WrittenPair;
+
+/// How a value is written as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    Simple,
+    Label,
+    Matrix,
+    Form,
+    SpaceDelimited,
+    PipeDelimited,
+    DeepObject,
+}
+
+/// Whether each item or member stands on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Explode {
+    Yes,
+    No,
+}
+
+/// A text taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wire {
+    Text(String),
+    List(Vec<Wire>),
+    Members(Vec<(String, Wire)>),
+}
+
+/// Why a text is not in its style: what would be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NotInStyle {
+    pub(super) keyword: &'static str,
+    pub(super) expected: String,
+}
+
+impl Wire {
+    /// The value that the text stands for in a place of this shape.
+    pub(super) fn to_value(&self, shape: &Shape, reading: Reading) -> Value {
+        match self {
+            Self::Text(text) => shape.scalar(text.clone(), reading),
+            Self::List(items) => {
+                Value::Array(items.iter().map(|item| item.to_value(shape.items(), reading)).collect())
+            }
+            Self::Members(members) => {
+                let read = |(name, wire): &(String, Self)| {
+                    (name.clone(), wire.to_value(shape.property(name), reading))
+                };
+                Value::Object(members.iter().map(read).collect::<Map<_, _>>())
+            }
+        }
+    }
+}
+
+/// The ways in which `raw`, from a path segment, can be read: the likeliest first, at least one.
+pub(super) fn read_segment(
+    raw: &str,
+    name: &str,
+    style: Style,
+    explode: Explode,
+    shape: &Shape,
+) -> Result<Vec<Wire>, NotInStyle> {
+    match style {
+        Style::Label => {
+            let rest = raw.strip_prefix('.').ok_or_else(|| wrong("a value that begins with `.`"))?;
+            let between = if explode == Explode::Yes { '.' } else { ',' };
+            read_delimited(rest, between, explode, shape, Plus::Literal)
+        }
+        Style::Matrix => read_matrix(raw, name, explode, shape),
+        Style::Simple | Style::Form | Style::SpaceDelimited | Style::PipeDelimited | Style::DeepObject => {
+            read_delimited(raw, ',', explode, shape, Plus::Literal)
+        }
+    }
+}
+
+/// The ways in which header or cookie text can be read. Such text is not percent-encoded.
+pub(super) fn read_plain(text: &str, explode: Explode, shape: &Shape) -> Result<Vec<Wire>, NotInStyle> {
+    let split = || text.split(',').map(|piece| piece.trim_matches([' ', '\t']).to_owned()).collect();
+    let mut ways = Vec::new();
+    if shape.may_be_object() {
+        ways.extend(members(split(), explode).ok());
+    }
+    if shape.may_be_array() {
+        ways.push(Wire::List(non_empty(text, split())));
+    }
+    if shape.may_be_scalar() {
+        ways.push(Wire::Text(text.to_owned()));
+    }
+    at_least_one(ways)
+}
+
+/// The ways in which the pairs of a query or form give the value called `name`; nothing when absent.
+pub(super) fn read_pairs(
+    pairs: &[WrittenPair<'_>],
+    name: &str,
+    style: Style,
+    explode: Explode,
+    shape: &Shape,
+) -> Result<Option<Vec<Wire>>, NotInStyle> {
+    if style == Style::DeepObject {
+        return deep_object(pairs, name, shape);
+    }
+    let own: Vec<&WrittenPair<'_>> = pairs.iter().filter(|pair| pair.name == name).collect();
+    let mut ways = Vec::new();
+    if shape.may_be_object() && style == Style::Form && explode == Explode::Yes {
+        ways.extend(exploded_object(pairs, name, shape)?);
+    }
+    let [first, more @ ..] = own.as_slice() else {
+        return Ok((!ways.is_empty()).then_some(ways));
+    };
+    if shape.may_be_object() && explode == Explode::No && more.is_empty() {
+        ways.extend(pieces(first, style).into_iter().filter_map(|all| members(all, explode).ok()));
+    }
+    if shape.may_be_array() {
+        ways.extend(lists(&own, style, explode));
+    }
+    if shape.may_be_scalar() && more.is_empty() {
+        ways.push(Wire::Text(first.value.to_owned()));
+    }
+    if ways.is_empty() && !more.is_empty() {
+        return Err(NotInStyle { keyword: "repeated", expected: "the parameter at most once".to_owned() });
+    }
+    at_least_one(ways).map(Some)
+}
+
+/// Arrays: each occurrence is an item, or holds items between delimiters.
+fn lists(own: &[&WrittenPair<'_>], style: Style, explode: Explode) -> Vec<Wire> {
+    match explode {
+        Explode::Yes => {
+            vec![Wire::List(own.iter().map(|pair| Wire::Text(pair.value.to_owned())).collect())]
+        }
+        Explode::No => {
+            // A name that is repeated all the same goes on, item after item; all of them are checked.
+            let mut ways: Vec<Vec<Wire>> = Vec::new();
+            for way in 0..2_usize {
+                let read = own.iter().map(|pair| {
+                    let mut readings = pieces(pair, style);
+                    let reading = if way < readings.len() {
+                        readings.swap_remove(way)
+                    } else {
+                        readings.swap_remove(0)
+                    };
+                    non_empty(pair.raw, reading)
+                });
+                let read: Vec<Wire> = read.flatten().collect();
+                if !ways.contains(&read) {
+                    ways.push(read);
+                }
+            }
+            ways.into_iter().map(Wire::List).collect()
+        }
+    }
+}
+
+/// The pieces of one delimited value: as RFC 6570 writes it (the delimiter plain, data encoded), and as
+/// clients do that encode the delimiter too.
+fn pieces(pair: &WrittenPair<'_>, style: Style) -> Vec<Vec<String>> {
+    let split = |text: &str, between: char| text.split(between).map(str::to_owned).collect();
+    match style {
+        // OpenAPI 3.0.4 section 4.7.12.3: their delimiters are encoded on the wire.
+        Style::SpaceDelimited => vec![split(pair.value, ' ')],
+        Style::PipeDelimited => vec![split(pair.value, '|')],
+        Style::Form | Style::Simple | Style::Label | Style::Matrix | Style::DeepObject => {
+            let plain =
+                pair.raw.split(',').map(|piece| percent::decode(piece, Plus::Space).unwrap_or_default());
+            let (plain, encoded): (Vec<String>, Vec<String>) = (plain.collect(), split(pair.value, ','));
+            if plain == encoded { vec![plain] } else { vec![plain, encoded] }
+        }
+    }
+}
+
+/// `form` with `explode`: each property of the object is a pair of its own.
+fn exploded_object(pairs: &[WrittenPair<'_>], name: &str, shape: &Shape) -> Result<Option<Wire>, NotInStyle> {
+    let mut members: Vec<(String, Wire)> = Vec::new();
+    let is_member = |pair: &&WrittenPair<'_>| {
+        shape.property_names().any(|own| own == pair.name) || (shape.invites_others() && pair.name != name)
+    };
+    for pair in pairs.iter().filter(is_member) {
+        if members.iter().any(|(own, _)| own == pair.name) {
+            return Err(NotInStyle {
+                keyword: "repeated",
+                expected: "each property at most once".to_owned(),
+            });
+        }
+        members.push((pair.name.to_owned(), Wire::Text(pair.value.to_owned())));
+    }
+    Ok((!members.is_empty()).then_some(Wire::Members(members)))
+}
+
+/// A part of a path between delimiters, percent-encoded data in it.
+fn read_delimited(
+    raw: &str,
+    between: char,
+    explode: Explode,
+    shape: &Shape,
+    plus: Plus,
+) -> Result<Vec<Wire>, NotInStyle> {
+    let decode = |piece: &str| percent::decode(piece, plus).unwrap_or_default();
+    let plain: Vec<String> = raw.split(between).map(decode).collect();
+    let whole = decode(raw);
+    let encoded: Vec<String> = whole.split(between).map(str::to_owned).collect();
+    let readings = if plain == encoded { vec![plain] } else { vec![plain, encoded] };
+    let mut ways = Vec::new();
+    if shape.may_be_object() {
+        ways.extend(readings.iter().filter_map(|all| members(all.clone(), explode).ok()));
+    }
+    if shape.may_be_array() {
+        ways.extend(readings.iter().map(|all| Wire::List(non_empty(raw, all.clone()))));
+    }
+    if shape.may_be_scalar() {
+        ways.push(Wire::Text(whole));
+    }
+    at_least_one(ways)
+}
+
+/// RFC 6570 section 3.2.7: `;name=value`, `;name=a,b`, `;name=a;name=b`, `;key=value;key=value`.
+fn read_matrix(raw: &str, name: &str, explode: Explode, shape: &Shape) -> Result<Vec<Wire>, NotInStyle> {
+    let expected = || wrong(format!("a value that begins with `;{name}=`"));
+    let rest = raw.strip_prefix(';').ok_or_else(expected)?;
+    let decode = |text: &str| percent::decode(text, Plus::Literal).unwrap_or_default();
+    let pairs: Vec<(String, &str)> = rest
+        .split(';')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(key, value)| (decode(key), value))
+        .collect();
+    let mut ways = Vec::new();
+    if explode == Explode::Yes && shape.may_be_object() {
+        ways.push(Wire::Members(unique(pairs.iter().map(|(k, v)| (k.clone(), decode(v))))?));
+    }
+    let own = pairs.iter().all(|(key, _)| key == name);
+    if explode == Explode::Yes && shape.may_be_array() && own {
+        ways.push(Wire::List(pairs.iter().map(|(_, value)| Wire::Text(decode(value))).collect()));
+    }
+    if let ([(key, value)], true) = (pairs.as_slice(), own) {
+        let within = if explode == Explode::Yes { &Shape::default() } else { shape };
+        if key == name && (explode == Explode::No || shape.may_be_scalar()) {
+            ways.extend(read_delimited(value, ',', Explode::No, within, Plus::Literal)?);
+        }
+    }
+    if ways.is_empty() { Err(expected()) } else { Ok(ways) }
+}
+
+/// `k=v` pieces, or `k`, `v`, `k`, `v`.
+fn members(pieces: Vec<String>, explode: Explode) -> Result<Wire, NotInStyle> {
+    let expected = || wrong("names and values, each name with its value");
+    let pairs: Result<Vec<(String, String)>, NotInStyle> = match explode {
+        Explode::Yes => {
+            let pair = |piece: &String| {
+                piece.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).ok_or_else(expected)
+            };
+            pieces.iter().map(pair).collect()
+        }
+        Explode::No => pieces
+            .chunks(2)
+            .map(|pair| match pair {
+                [key, value] => Ok((key.clone(), value.clone())),
+                _ => Err(expected()),
+            })
+            .collect(),
+    };
+    unique(pairs?.into_iter()).map(Wire::Members)
+}
+
+fn unique(pairs: impl Iterator<Item = (String, String)>) -> Result<Vec<(String, Wire)>, NotInStyle> {
+    let mut found: Vec<(String, Wire)> = Vec::new();
+    for (key, value) in pairs {
+        if found.iter().any(|(own, _)| *own == key) {
+            return Err(NotInStyle { keyword: "repeated", expected: "each name at most once".to_owned() });
+        }
+        found.push((key, Wire::Text(value)));
+    }
+    Ok(found)
+}
+
+/// A branch of what `deepObject` writes, keys in their order.
+enum Branch {
+    Leaf(String),
+    Node(Vec<(String, Branch)>),
+}
+
+/// `name[key]=value`, and deeper: `name[key][0]=value`.
+fn deep_object(
+    pairs: &[WrittenPair<'_>],
+    name: &str,
+    shape: &Shape,
+) -> Result<Option<Vec<Wire>>, NotInStyle> {
+    let mut root = Branch::Node(Vec::new());
+    let mut present = false;
+    for pair in pairs {
+        let Some(keys) = pair.name.strip_prefix(name).filter(|rest| rest.starts_with('[')) else { continue };
+        let keys = bracketed(keys).ok_or_else(|| wrong(format!("names such as `{name}[key]`")))?;
+        insert(&mut root, &keys, pair.value)?;
+        present = true;
+    }
+    Ok(present.then(|| vec![unfold(root, shape)]))
+}
+
+/// The keys in `[a][b]`.
+fn bracketed(text: &str) -> Option<Vec<&str>> {
+    let inner = text.strip_prefix('[')?.strip_suffix(']')?;
+    let keys: Vec<&str> = inner.split("][").collect();
+    let plain = keys.iter().all(|key| !key.is_empty() && !key.contains(['[', ']']));
+    (plain && keys.len() <= DEEP_KEYS_MAX).then_some(keys)
+}
+
+fn insert(branch: &mut Branch, keys: &[&str], value: &str) -> Result<(), NotInStyle> {
+    let repeated = || NotInStyle { keyword: "repeated", expected: "each key at most once".to_owned() };
+    let (Branch::Node(members), [key, rest @ ..]) = (branch, keys) else { return Err(repeated()) };
+    let known = members.iter().position(|(own, _)| own == key);
+    match (known.and_then(|n| members.get_mut(n)), rest.is_empty()) {
+        (Some((_, next)), false) => insert(next, rest, value),
+        (Some(_), true) => Err(repeated()),
+        (None, true) => {
+            members.push(((*key).to_owned(), Branch::Leaf(value.to_owned())));
+            Ok(())
+        }
+        (None, false) => {
+            let mut next = Branch::Node(Vec::new());
+            insert(&mut next, rest, value)?;
+            members.push(((*key).to_owned(), next));
+            Ok(())
+        }
+    }
+}
+
+/// Where the schema wants an array, the keys 0, 1, 2, ... are its items.
+fn unfold(branch: Branch, shape: &Shape) -> Wire {
+    match branch {
+        Branch::Leaf(text) => Wire::Text(text),
+        Branch::Node(members) if shape.may_be_array() && !shape.may_be_object() && is_dense(&members) => {
+            let mut members = members;
+            members.sort_by_key(|(key, _)| key.parse::<usize>().unwrap_or(usize::MAX));
+            Wire::List(members.into_iter().map(|(_, next)| unfold(next, shape.items())).collect())
+        }
+        Branch::Node(members) => Wire::Members(
+            members
+                .into_iter()
+                .map(|(key, next)| {
+                    let wire = unfold(next, shape.property(&key));
+                    (key, wire)
+                })
+                .collect(),
+        ),
+    }
+}
+
+fn is_dense(members: &[(String, Branch)]) -> bool {
+    (0..members.len()).all(|n| members.iter().any(|(key, _)| *key == n.to_string()))
+}
+
+fn non_empty(raw: &str, pieces: Vec<String>) -> Vec<Wire> {
+    if raw.is_empty() { Vec::new() } else { pieces.into_iter().map(Wire::Text).collect() }
+}
+
+fn at_least_one(ways: Vec<Wire>) -> Result<Vec<Wire>, NotInStyle> {
+    if ways.is_empty() { Err(wrong("names and values, each name once and with its value")) } else { Ok(ways) }
+}
+
+fn wrong(expected: impl Into<String>) -> NotInStyle {
+    NotInStyle { keyword: "style", expected: expected.into() }
+}
+
+/// Deeper filters than anybody writes in a query.
+const DEEP_KEYS_MAX: usize = 8;
