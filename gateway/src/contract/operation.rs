@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::Method;
+use http::{HeaderName, Method};
 
 use super::lifecycle::Lifecycle;
 use super::parameter::{Parameters, Place};
@@ -163,6 +163,25 @@ impl Operation {
             .filter(|p| matches!(p.place, Place::Path | Place::Query) && p.claims(name));
         let first = named.next();
         first.is_none_or(|parameter| parameter.personal) || named.any(|parameter| parameter.personal)
+    }
+}
+
+impl Operation {
+    /// Whether the query parameter `name` may stand in one query more than once.
+    #[must_use]
+    pub fn is_repeatable(&self, name: &str) -> bool {
+        self.parameters.iter().any(|p| p.place == Place::Query && &*p.name == name && p.is_repeatable())
+    }
+
+    /// The names of its path and query parameters that are personal data.
+    pub fn personal_parameter_names(&self) -> impl Iterator<Item = &str> {
+        let addressed = |place: &Place| matches!(place, Place::Path | Place::Query);
+        self.parameters.iter().filter(move |p| addressed(&p.place) && p.personal).map(|p| &*p.name)
+    }
+
+    /// The header fields that its responses are described with.
+    pub fn response_header_names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.responses.header_names()
     }
 }
 

@@ -27,6 +27,13 @@ pub(super) struct Parameter {
     pub(super) pointer: String,
 }
 
+impl Parameter {
+    /// Whether its name may stand in one query more than once.
+    pub(super) fn is_repeatable(&self) -> bool {
+        matches!(&self.form, Form::Styled { style: Style::Form, explode: Explode::Yes, shape, .. } if shape.may_be_array())
+    }
+}
+
 /// Where a parameter is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, HeaderMap};
-use http::{Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 
 use super::content::{Content, ContentFault};
 use super::media::MediaRange;
@@ -87,6 +87,14 @@ impl Responses {
         &self.offered
     }
 
+    /// The header fields that any of them is described with.
+    pub(super) fn header_names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.all.iter().flat_map(|(_, response)| &response.headers).filter_map(|header| match &header.place {
+            Place::Header(name) => Some(name),
+            Place::Path | Place::Query | Place::Cookie => None,
+        })
+    }
+
     fn find(&self, status: StatusCode) -> Option<&Response> {
         self.all.iter().find(|(range, _)| range.contains(status)).map(|(_, response)| response)
     }
@@ -118,27 +126,60 @@ impl Operation {
         body: &Bytes,
     ) -> Result<(), ResponseFault> {
         let response = self.responses.find(status).ok_or(ResponseFault::Status)?;
-        // The gateway asks for no coding, and could not check what is inside one.
-        if headers.get_all(CONTENT_ENCODING).iter().any(|c| !c.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            return Err(ResponseFault::Encoding);
-        }
-        let mut found = Violations::default();
-        for header in &response.headers {
-            if let Place::Header(name) = &header.place {
-                header.check_plain(header_text(headers, name), &mut found);
-            }
-        }
-        // RFC 9110 sections 9.3.2, 15.3.5, 15.4.5: these have no content, whatever is described.
-        let bare = *method == Method::HEAD
-            || status.is_informational()
-            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        if !bare {
+        let mut found = response.check_headers(headers)?;
+        if !is_bare(method, status) {
             check_content(response.content.as_ref(), headers, body, &mut found)?;
         } else if !body.is_empty() {
             return Err(ResponseFault::MediaType);
         }
         if found.is_empty() { Ok(()) } else { Err(ResponseFault::Violations(found)) }
     }
+}
+
+impl Operation {
+    /// Judges the head of a response whose body passes in pieces: status, coding, headers, media type.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_response_head(
+        &self,
+        method: &Method,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Result<(), ResponseFault> {
+        let response = self.responses.find(status).ok_or(ResponseFault::Status)?;
+        let found = response.check_headers(headers)?;
+        if !is_bare(method, status) {
+            let described = response.content.as_ref().ok_or(ResponseFault::MediaType)?;
+            let entry = content_type(headers).and_then(|content_type| described.entry(content_type));
+            entry.ok_or(ResponseFault::MediaType)?;
+        }
+        if found.is_empty() { Ok(()) } else { Err(ResponseFault::Violations(found)) }
+    }
+}
+
+impl Response {
+    /// The violations of the header fields.
+    fn check_headers(&self, headers: &HeaderMap) -> Result<Violations, ResponseFault> {
+        // The gateway asks for no coding, and could not check what is inside one.
+        if headers.get_all(CONTENT_ENCODING).iter().any(|c| !c.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            return Err(ResponseFault::Encoding);
+        }
+        let mut found = Violations::default();
+        for header in &self.headers {
+            if let Place::Header(name) = &header.place {
+                header.check_plain(header_text(headers, name), &mut found);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// RFC 9110 sections 9.3.2, 15.3.5, 15.4.5: these have no content, whatever is described.
+fn is_bare(method: &Method, status: StatusCode) -> bool {
+    *method == Method::HEAD
+        || status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 fn check_content(

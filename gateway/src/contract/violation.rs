@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
 /// One breach of the contract by a request or a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -31,6 +33,28 @@ pub enum Location {
     Cookie(String),
     /// The value in the body at this JSON Pointer (RFC 6901); empty for the whole body.
     Body(String),
+}
+
+impl Serialize for Violation {
+    /// What a caller is told: where, the rule, what would pass, and where the contract says so.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (part, name) = match &self.location {
+            Location::Path(name) => ("path", name),
+            Location::Query(name) => ("query", name),
+            Location::Header(name) => ("header", name),
+            Location::Cookie(name) => ("cookie", name),
+            Location::Body(pointer) => ("body", pointer),
+        };
+        // RFC 9457 section 3.1: members of our own; `pointer` as in the RFC's example.
+        let key = if part == "body" { "pointer" } else { "parameter" };
+        let mut out = serializer.serialize_struct("Violation", 5)?;
+        out.serialize_field("in", part)?;
+        out.serialize_field(key, name)?;
+        out.serialize_field("keyword", &self.keyword)?;
+        out.serialize_field("detail", &self.expected)?;
+        out.serialize_field("contract", &self.contract)?;
+        out.end()
+    }
 }
 
 impl Location {
@@ -141,6 +165,34 @@ pub enum RequestFault {
     /// Well-formed, but against the contract. 422.
     #[error("the request breaks the contract")]
     Violations(Violations),
+}
+
+impl RequestFault {
+    /// The stable word for it in audit records and metrics.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "body-malformed",
+            Self::MediaType { .. } => "media-type-unsupported",
+            Self::NotAcceptable { .. } => "not-acceptable",
+            Self::Encoding => "content-coding",
+            Self::Violations(_) => "contract-violation",
+        }
+    }
+}
+
+impl ResponseFault {
+    /// The stable word for it in audit records and metrics.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Status => "response-status",
+            Self::MediaType => "response-media-type",
+            Self::Encoding => "response-content-coding",
+            Self::Malformed(_) => "response-malformed",
+            Self::Violations(_) => "response-violation",
+        }
+    }
 }
 
 /// Why a response is not what its operation describes.

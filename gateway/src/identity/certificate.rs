@@ -21,6 +21,7 @@ pub struct ClientCertificate {
     uris: Vec<String>,
     spiffe: Option<SpiffeId>,
     sha256: [u8; 32],
+    sha256_hex: String,
     not_after: Timestamp,
     serial: String,
 }
@@ -81,7 +82,8 @@ impl ClientCertificate {
             return Err(CertificateFault::Malformed);
         };
         let serial = hex(parsed.raw_serial());
-        Ok(Self { dns, uris, spiffe, sha256: sha256(leaf), not_after, serial })
+        let sha256 = sha256(leaf);
+        Ok(Self { dns, uris, spiffe, sha256_hex: hex(&sha256), sha256, not_after, serial })
     }
 
     /// The host names, in lower case, without wildcards.
@@ -108,8 +110,8 @@ impl ClientCertificate {
 
     /// The fingerprint in lower-case hexadecimal, as the audit log shows it.
     #[must_use]
-    pub fn sha256_hex(&self) -> String {
-        hex(&self.sha256)
+    pub fn sha256_hex(&self) -> &str {
+        &self.sha256_hex
     }
 
     /// The last moment at which it proves anything.

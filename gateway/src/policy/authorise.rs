@@ -94,6 +94,13 @@ pub enum PolicyRefusal {
     },
 }
 
+// Facts about callers may be personal: not shown.
+impl std::fmt::Debug for Policies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Policies").field("policies", &self.policies.len()).finish_non_exhaustive()
+    }
+}
+
 impl Policies {
     /// Decides. Does not wait, does no input or output.
     ///

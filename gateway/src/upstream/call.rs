@@ -24,13 +24,13 @@ use super::transport::{Connections, Transport};
 /// One upstream: where it is, how it is reached, and how it is doing.
 #[derive(Debug)]
 pub struct Upstream {
-    settings: UpstreamSettings,
-    authority: HeaderValue,
-    transport: Transport,
-    addresses: Addresses,
-    permits: Semaphore,
-    breaker: Breaker,
-    connections: Connections,
+    pub(super) settings: UpstreamSettings,
+    pub(super) authority: HeaderValue,
+    pub(super) transport: Transport,
+    pub(super) addresses: Addresses,
+    pub(super) permits: Semaphore,
+    pub(super) breaker: Breaker,
+    pub(super) connections: Connections,
 }
 
 /// One request to an upstream.

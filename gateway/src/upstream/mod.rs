@@ -22,6 +22,7 @@ mod health;
 pub mod incoming;
 pub mod outgoing;
 mod settings;
+mod streamed;
 mod tls;
 mod transport;
 
