@@ -35,7 +35,7 @@ pub struct Asked {
 /// Proof that a request's caller is known, or that the operation is open to everybody.
 ///
 /// Nobody else can make one:
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// let forged = gateway::identity::Caller { shown: todo!() };
 /// ```
 #[derive(Debug, Clone)]
@@ -241,3 +241,6 @@ impl Held<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

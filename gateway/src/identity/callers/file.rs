@@ -295,3 +295,194 @@ fn sha256(text: &str) -> Option<[u8; 32]> {
 const NAME_MAX: usize = 64;
 const NAME_HELP: &str =
     "use lower-case letters, digits, `-`, `_` and `.`, 64 at most, a letter or digit first";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+
+    const TODAY: Date = date(2026, 11, 23);
+
+    fn load(text: &str) -> Result<(Vec<CallerProfile>, Diagnostics), Diagnostics> {
+        read(&Document::parse("callers.yaml", text).unwrap(), &["retail", "staff"], TODAY)
+    }
+
+    /// A file with one caller of `kind` whose other lines are `lines`.
+    fn one(kind: &str, lines: &str) -> String {
+        format!(
+            "callers:\n  acme:\n    kind: {kind}\n    owner: o\n    description: d\n    plan: p\n    {}\n",
+            lines.replace('\n', "\n    ")
+        )
+    }
+
+    fn with_proofs(kind: &str, proofs: &str) -> String {
+        one(kind, &format!("review_by: 2027-01-01\nproofs:\n  - {}", proofs.replace('\n', "\n  - ")))
+    }
+
+    fn check_refused(text: &str, wanted: &[&str]) {
+        let told = load(text).map(|_| ()).unwrap_err().to_string();
+        for part in wanted {
+            assert!(told.contains(part), "{text}\n{told}\nlacks {part}");
+        }
+    }
+
+    const SHA256: &str = "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF";
+
+    #[test]
+    fn a_caller_is_read_with_all_it_says() {
+        let text = format!(
+            "{}    groups: [a, b]\n    facts: {{channel: acme, odoo_partner: 12, vip: true, regions: [eu, uk]}}\n",
+            with_proofs(
+                "partner",
+                &format!(
+                    "token: {{issuer: retail, client_id: acme}}\ntoken: {{issuer: staff, subject: s, client_id: c}}\n\
+                     certificate: {{dns: Client.Acme.example}}\ncertificate: {{spiffe: 'spiffe://a/b'}}\n\
+                     certificate: {{sha256: '{SHA256}'}}"
+                )
+            )
+        );
+        let (profiles, told) = load(&text).unwrap();
+        assert!(told.is_empty());
+        let acme = &profiles[0];
+        assert_eq!((acme.id.as_str(), acme.index, acme.kind), ("acme", 0, Kind::Partner));
+        assert_eq!((acme.owner.as_str(), acme.description.as_str(), acme.plan.as_str()), ("o", "d", "p"));
+        assert_eq!((acme.groups.join(" "), acme.review_by), ("a b".into(), date(2027, 1, 1)));
+        assert_eq!(acme.attributes["channel"], AttributeValue::Text("acme".into()));
+        assert_eq!(acme.attributes["odoo_partner"], AttributeValue::Integer(12));
+        assert_eq!(acme.attributes["vip"], AttributeValue::Boolean(true));
+        assert_eq!(acme.attributes["regions"], AttributeValue::Texts(vec!["eu".into(), "uk".into()]));
+        assert_eq!(acme.proofs.len(), 5);
+        assert_eq!(
+            acme.proofs[2],
+            Proof::Certificate(CertificateProof::Dns(DnsName::parse("client.acme.example").unwrap()))
+        );
+        let Proof::Certificate(CertificateProof::Sha256(hash)) = &acme.proofs[4] else { panic!("a hash") };
+        assert_eq!((hash[0], hash[1], hash[31]), (0x00, 0x11, 0xff));
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once_with_its_place() {
+        let told = load(&format!(
+            "{}  Nobody:\n    kind: bot\n    owner: o\n    description: d\n    plan: P\n    review_by: tomorrow\n    proofs:\n      - token: {{issuer: retial, client_id: a}}\n      - certificate: {{dns: '*.example'}}\n",
+            with_proofs("partner", "token: {issuer: retail}")
+        ))
+        .map(|_| ())
+        .unwrap_err();
+        let told = told.to_string();
+        for part in [
+            "callers.yaml:9:16: error: the proof fits every token of its issuer",
+            "callers.yaml:10:3: error: `Nobody` is not a caller's name",
+            "callers.yaml:14:11: error: `P` is not a plan's name",
+            "callers.yaml:15:16: error: `tomorrow` is not a day",
+            "error: unknown issuer `retial`",
+            "did you mean `retail`?",
+            "error: `*.example` is not of the form wanted here",
+        ] {
+            assert!(told.contains(part), "{told}\nlacks {part}");
+        }
+    }
+
+    #[test]
+    fn an_overdue_review_is_a_warning_and_no_more() {
+        let text =
+            |day: &str| one("bot", &format!("review_by: {day}\nproofs: [{{certificate: {{dns: a}}}}]"));
+        for (day, warned) in [("2026-11-22", true), ("2026-11-23", false), ("2026-11-24", false)] {
+            let (_, told) = load(&text(day)).unwrap();
+            let shown = told.to_string();
+            assert_eq!(shown.contains("warning: access review is overdue"), warned, "{day}: {shown}");
+        }
+        for day in ["'20261122'", "2026-11-31", "2026-11-22T00:00", "'2026-W47-7'", "''"] {
+            check_refused(&text(day), &["is not a day"]);
+        }
+    }
+
+    #[test]
+    fn a_proof_belongs_to_one_caller() {
+        let entry = |id: &str, proof: &str| {
+            format!(
+                "  {id}: {{kind: bot, owner: o, description: d, plan: p, review_by: 2027-01-01, proofs: [{proof}]}}\n"
+            )
+        };
+        for (first, second) in [
+            ("token: {issuer: retail, client_id: a}", "token: {client_id: a, issuer: retail}"),
+            ("certificate: {dns: a.example}", "certificate: {dns: A.Example}"),
+            ("certificate: {spiffe: 'spiffe://a/b'}", "certificate: {spiffe: 'spiffe://a/b'}"),
+            (
+                &format!("certificate: {{sha256: '{SHA256}'}}"),
+                &format!("certificate: {{sha256: '{}'}}", SHA256.to_lowercase()),
+            ),
+        ] {
+            let (first, second) = (format!("{{{first}}}"), format!("{{{second}}}"));
+            let two = format!("callers:\n{}{}", entry("one", &first), entry("two", &second));
+            check_refused(&two, &["this proof is already that of `one`"]);
+            let repeated = format!("callers:\n{}", entry("one", &format!("{first}, {second}")));
+            check_refused(&repeated, &["this proof is already that of `one`"]);
+        }
+        let differ = format!(
+            "callers:\n{}{}",
+            entry("one", "{token: {issuer: retail, client_id: a}}"),
+            entry("two", "{token: {issuer: staff, client_id: a}}")
+        );
+        assert!(load(&differ).is_ok());
+    }
+
+    #[test]
+    fn machines_and_persons_prove_themselves_differently() {
+        let claim = "token: {issuer: retail, claim: {name: groups, value: desk}}";
+        for kind in ["partner", "service", "bot"] {
+            check_refused(&with_proofs(kind, claim), &["a machine is not told by a claim"]);
+        }
+        assert!(load(&with_proofs("person", claim)).is_ok());
+        assert!(load(&with_proofs("person", "token: {issuer: retail, subject: alice}")).is_ok());
+        let client = "token: {issuer: retail, client_id: web}";
+        check_refused(&with_proofs("person", client), &["a client does not tell who the person is"]);
+    }
+
+    #[test]
+    fn a_form_that_is_not_wanted_is_refused() {
+        for (proof, part) in [
+            ("{}", ""),
+            ("{token: {issuer: retail, client_id: a}, certificate: {dns: a}}", ""),
+            ("token: {issuer: retail, client: a}", "unknown key `client`"),
+            ("token: {client_id: a}", "key `issuer` is missing"),
+            ("token: {issuer: retail, client_id: ''}", ""),
+            ("certificate: {}", ""),
+            ("certificate: {dns: a, spiffe: 'spiffe://a/b'}", ""),
+            ("certificate: {cn: a}", "unknown key `cn`"),
+            ("certificate: {dns: a.example.}", "is not of the form"),
+            ("certificate: {spiffe: 'spiffe://A/b'}", "is not of the form"),
+            ("certificate: {sha256: '00'}", "is not of the form"),
+            (&format!("certificate: {{sha256: '{}'}}", SHA256.replace('0', "g")), "is not of the form"),
+            ("password: x", "unknown key `password`"),
+        ] {
+            check_refused(&with_proofs("bot", proof), &[part]);
+        }
+        check_refused(&one("bot", "review_by: 2027-01-01\nproofs: []"), &[]);
+        check_refused(&one("bot", "proofs: [{certificate: {dns: a}}]"), &["key `review_by` is missing"]);
+        check_refused(&with_proofs("robot", "certificate: {dns: a}"), &["callers.yaml:3:11: error: ", "bot"]);
+        let repeated =
+            one("bot", "groups: [a, b, a]\nreview_by: 2027-01-01\nproofs: [{certificate: {dns: a}}]");
+        check_refused(&repeated, &["group `a` is repeated"]);
+        let fact = one("bot", "facts: {a: {b: 1}}\nreview_by: 2027-01-01\nproofs: [{certificate: {dns: a}}]");
+        check_refused(&fact, &[]);
+    }
+
+    #[test]
+    fn a_name_is_one_that_nothing_has_to_escape() {
+        for (name, good) in [
+            ("acme", true),
+            ("a", true),
+            ("0a-b_c.d", true),
+            ("", false),
+            ("Acme", false),
+            ("-a", false),
+            ("a b", false),
+            ("a/b", false),
+            ("a\"b", false),
+            ("ä", false),
+        ] {
+            assert_eq!(is_name(name), good, "{name}");
+        }
+        assert!(is_name(&"a".repeat(NAME_MAX)) && !is_name(&"a".repeat(NAME_MAX + 1)));
+    }
+}

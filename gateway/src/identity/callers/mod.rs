@@ -152,3 +152,49 @@ impl fmt::Debug for CallerProfile {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+
+    const FILE: &str = "callers:
+  zeta: {kind: bot, owner: o, description: d, plan: p, groups: [b, a], review_by: 2027-01-01, proofs: [{certificate: {dns: z}}]}
+  acme: {kind: partner, owner: o@x, description: d, plan: p, groups: [a], review_by: 2027-01-01, proofs: [{token: {issuer: retail, client_id: acme}}]}
+";
+
+    fn callers() -> Callers {
+        let document = Document::parse("callers.yaml", FILE).unwrap();
+        Callers::load(&document, &["retail"], date(2026, 11, 23)).unwrap().0
+    }
+
+    #[test]
+    fn callers_are_found_by_name_and_numbered_densely() {
+        let callers = callers();
+        let listed: Vec<(&str, usize)> = callers.iter().map(|c| (c.id.as_str(), c.index)).collect();
+        assert_eq!(listed, [("acme", 0), ("zeta", 1)]);
+        for (id, index) in [("acme", Some(0)), ("zeta", Some(1)), ("beta", None), ("", None)] {
+            assert_eq!(callers.by_id(id).map(|profile| profile.index), index, "{id}");
+        }
+        assert_eq!(callers.groups().into_iter().collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn debug_shows_no_owner() {
+        assert!(!format!("{:?}", callers().by_id("acme").unwrap()).contains("o@x"));
+    }
+
+    #[test]
+    fn the_schema_is_that_of_the_file() {
+        let schema = Callers::schema();
+        assert!(schema.pointer("/properties/callers").is_some(), "{schema}");
+        assert_eq!(schema["additionalProperties"], false);
+    }
+
+    #[test]
+    fn machines_are_all_but_persons() {
+        let machines: Vec<&str> =
+            Kind::ALL.into_iter().filter(|k| k.is_machine()).map(Kind::as_str).collect();
+        assert_eq!(machines, ["partner", "service", "bot"]);
+    }
+}

@@ -365,8 +365,8 @@ fn actor(act: &Value, left: usize) -> Result<Actor, TokenFault> {
     let wrong = TokenFault::ClaimForm("act");
     let (Some(members), Some(left)) = (act.as_object(), left.checked_sub(1)) else { return Err(wrong) };
     Ok(Actor {
-        subject: text(members, "sub")?.ok_or(wrong)?,
-        issuer: text(members, "iss")?,
+        subject: text(members, "sub").or(Err(wrong))?.ok_or(wrong)?,
+        issuer: text(members, "iss").or(Err(wrong))?,
         before: members.get("act").map(|before| actor(before, left).map(Box::new)).transpose()?,
     })
 }
@@ -377,3 +377,264 @@ fn strings(items: &[Value]) -> Option<Vec<&str>> {
 
 /// A chain of exchanges longer than this is nobody's design.
 const ACTORS_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "a test")]
+
+    use super::*;
+    use crate::identity::token::settings::KeySource;
+    use crate::identity::token::testing::{AUD, ISS, NOW, b64, claims, later, now};
+    use proptest::prelude::*;
+    use serde_json::json;
+    use std::time::Duration;
+
+    fn rules(change: impl FnOnce(&mut IssuerSettings)) -> Rules {
+        let mut settings =
+            IssuerSettings::strict("retail", ISS, vec![AUD.into()], KeySource::File("unused".into()));
+        change(&mut settings);
+        Rules::new(&settings)
+    }
+
+    fn read(rules: &Rules, changes: Value) -> Result<Token, TokenFault> {
+        let Value::Object(claims) = claims(changes) else { panic!("an object") };
+        rules.read(claims, now())
+    }
+
+    fn check(rules: &Rules, changes: Value, expected: Result<(), TokenFault>) {
+        assert_eq!(read(rules, changes.clone()).map(drop), expected, "{changes}");
+    }
+
+    #[test]
+    fn a_missing_claim_of_rfc_9068_refuses_the_token() {
+        let strict = rules(|_| {});
+        check(&strict, json!({}), Ok(()));
+        for name in ["exp", "aud", "sub", "client_id", "iat", "jti"] {
+            check(&strict, json!({name: null}), Err(TokenFault::MissingClaim(name)));
+        }
+    }
+
+    #[test]
+    fn relaxed_settings_still_want_end_and_audience() {
+        let relaxed = rules(|s| s.required_claims = RequiredClaims::AtLeast(vec![RequiredClaim::Sub]));
+        check(&relaxed, json!({"client_id": null, "iat": null, "jti": null}), Ok(()));
+        for name in ["exp", "aud", "sub"] {
+            check(&relaxed, json!({name: null}), Err(TokenFault::MissingClaim(name)));
+        }
+        check(&relaxed, json!({"jti": 7}), Err(TokenFault::ClaimForm("jti")));
+        check(&relaxed, json!({"iat": "now"}), Err(TokenFault::ClaimForm("iat")));
+    }
+
+    #[test]
+    fn a_claim_of_the_wrong_form_is_never_taken_for_missing() {
+        let strict = rules(|_| {});
+        for name in ["sub", "client_id", "jti"] {
+            for value in [json!(""), json!(1), json!(["acme"]), json!({}), json!(true)] {
+                check(&strict, json!({ name: value }), Err(TokenFault::ClaimForm(name)));
+            }
+        }
+        for name in ["exp", "nbf", "iat"] {
+            for value in [
+                json!("1"),
+                json!([1]),
+                json!({}),
+                json!(true),
+                json!(u64::MAX),
+                json!(1e300),
+                json!(i64::MIN),
+            ] {
+                check(&strict, json!({ name: value }), Err(TokenFault::ClaimForm(name)));
+            }
+        }
+        let Value::Object(mut null) = claims(json!({})) else { panic!("an object") };
+        null.insert("nbf".into(), Value::Null);
+        assert_eq!(strict.read(null, now()).map(drop), Err(TokenFault::ClaimForm("nbf")));
+    }
+
+    #[test]
+    fn times_count_with_the_clock_skew_and_no_more() {
+        let strict = rules(|s| s.clock_skew = Duration::from_secs(30));
+        for (changes, expected) in [
+            (json!({"exp": NOW - 29}), Ok(())),
+            (json!({"exp": NOW - 30}), Err(TokenFault::Expired)),
+            (json!({"exp": (NOW - 30) as f64 + 0.5}), Ok(())),
+            (json!({"exp": 0}), Err(TokenFault::Expired)),
+            (json!({"exp": -1}), Err(TokenFault::Expired)),
+            (json!({"nbf": NOW + 30}), Ok(())),
+            (json!({"nbf": NOW + 31}), Err(TokenFault::NotYetValid)),
+            (json!({"iat": NOW + 30}), Ok(())),
+            (json!({"iat": NOW + 31}), Err(TokenFault::IssuedInFuture)),
+        ] {
+            check(&strict, changes, expected);
+        }
+    }
+
+    #[test]
+    fn a_token_may_not_live_longer_than_its_issuers_do() {
+        let short = rules(|s| {
+            s.lifetime_max = Some(Duration::from_secs(900));
+            s.required_claims = RequiredClaims::AtLeast(vec![]);
+        });
+        check(&short, json!({"iat": NOW - 300, "exp": NOW + 600}), Ok(()));
+        check(&short, json!({"iat": NOW - 300, "exp": NOW + 601}), Err(TokenFault::Lifetime));
+        check(&short, json!({"iat": null, "exp": NOW + 900}), Ok(()));
+        check(&short, json!({"iat": null, "exp": NOW + 901}), Err(TokenFault::Lifetime));
+    }
+
+    #[test]
+    fn the_audience_must_be_ours() {
+        let strict = rules(|s| s.audiences.push("second".into()));
+        for (aud, expected) in [
+            (json!(AUD), Ok(())),
+            (json!("second"), Ok(())),
+            (json!(["other", AUD]), Ok(())),
+            (json!("other"), Err(TokenFault::Audience)),
+            (json!(""), Err(TokenFault::Audience)),
+            (json!(format!("{AUD}/")), Err(TokenFault::Audience)),
+            (json!([]), Err(TokenFault::Audience)),
+            (json!([[AUD]]), Err(TokenFault::ClaimForm("aud"))),
+            (json!([AUD, 1]), Err(TokenFault::ClaimForm("aud"))),
+            (json!({AUD: true}), Err(TokenFault::ClaimForm("aud"))),
+        ] {
+            check(&strict, json!({ "aud": aud }), expected);
+        }
+    }
+
+    #[test]
+    fn an_id_token_is_refused_by_its_claims_whatever_its_type() {
+        let lax = rules(|s| s.typ = TypRule::Any);
+        for name in ["nonce", "at_hash", "c_hash"] {
+            check(&lax, json!({name: "x"}), Err(TokenFault::IdToken));
+        }
+    }
+
+    #[test]
+    fn scopes_are_read_in_the_form_configured() {
+        let both = || Ok(vec!["a:x".to_owned(), "b".to_owned()]);
+        let scope = || Err(TokenFault::ClaimForm("scope"));
+        let scp = || Err(TokenFault::ClaimForm("scp"));
+        for (form, changes, expected) in [
+            (ScopeForm::Text, json!({"scope": "b a:x b"}), both()),
+            (ScopeForm::Text, json!({"scope": ""}), Ok(vec![])),
+            (ScopeForm::Text, json!({"scope": null}), Ok(vec![])),
+            (ScopeForm::Text, json!({"scope": null, "scp": "a"}), Ok(vec![])),
+            (ScopeForm::Text, json!({"scope": ["a"]}), scope()),
+            (ScopeForm::Text, json!({"scope": "a  b"}), scope()),
+            (ScopeForm::Text, json!({"scope": " a"}), scope()),
+            (ScopeForm::Text, json!({"scope": "a\tb"}), scope()),
+            (ScopeForm::Text, json!({"scope": "a\"b"}), scope()),
+            (ScopeForm::Text, json!({"scope": "ä"}), scope()),
+            (ScopeForm::Array, json!({"scope": ["b", "a:x"]}), both()),
+            (ScopeForm::Array, json!({"scope": ["a b"]}), scope()),
+            (ScopeForm::Array, json!({"scope": ["a", 1]}), scope()),
+            (ScopeForm::Array, json!({"scope": "a"}), scope()),
+            (ScopeForm::Scp, json!({"scope": "x", "scp": "b a:x"}), both()),
+            (ScopeForm::Scp, json!({"scp": ["b", "a:x"]}), both()),
+            (ScopeForm::Scp, json!({"scp": {}}), scp()),
+        ] {
+            let read = read(&rules(|s| s.scope_form = form), changes.clone());
+            assert_eq!(read.map(|token| token.scopes.into_iter().collect()), expected, "{form:?} {changes}");
+        }
+    }
+
+    #[test]
+    fn the_client_is_named_by_the_claim_configured_and_no_other() {
+        let azp = rules(|s| s.client_id_claim = ClientIdClaim::Azp);
+        let token = read(&azp, json!({"azp": "web"})).unwrap();
+        assert_eq!(token.client_id(), Some("web"));
+        check(&azp, json!({}), Err(TokenFault::MissingClaim("azp")));
+    }
+
+    #[test]
+    fn an_actor_is_read_with_those_before_it() {
+        let strict = rules(|_| {});
+        let nested = json!({"act": {"sub": "bot", "iss": "i", "act": {"sub": "first"}}});
+        let actor = read(&strict, nested).unwrap().actor.unwrap();
+        assert_eq!((actor.subject.as_str(), actor.issuer.as_deref()), ("bot", Some("i")));
+        assert_eq!(actor.before.unwrap().subject, "first");
+        let mut deep = json!({"sub": "x"});
+        for _ in 0..ACTORS_MAX {
+            deep = json!({"sub": "x", "act": deep});
+        }
+        for act in [json!("bot"), json!({}), json!({"sub": 1}), json!({"sub": "x", "act": 1}), deep] {
+            check(&strict, json!({ "act": act }), Err(TokenFault::ClaimForm("act")));
+        }
+    }
+
+    #[test]
+    fn a_claim_for_policies_that_cannot_be_compared_refuses_the_token() {
+        let policy = rules(|s| s.claims_for_policy = vec!["region".into(), "level".into()]);
+        let token = read(&policy, json!({"region": ["eu", "uk"], "other": {}})).unwrap();
+        let eu_uk = AttributeValue::Texts(vec!["eu".into(), "uk".into()]);
+        assert_eq!(token.policy_claims().iter().collect::<Vec<_>>(), [(&"region".to_owned(), &eu_uk)]);
+        for value in [json!({"a": 1}), json!(1.5), json!([1])] {
+            check(&policy, json!({ "level": value }), Err(TokenFault::PolicyClaim));
+        }
+    }
+
+    #[test]
+    fn a_binding_that_is_not_understood_refuses_the_token() {
+        let strict = rules(|_| {});
+        let bound = read(&strict, json!({"cnf": {"x5t#S256": b64([7; 32])}})).unwrap();
+        assert_eq!(bound.binding(), Binding::Certificate([7; 32]));
+        for cnf in [
+            json!({"jkt": "x"}),
+            json!({}),
+            json!("x"),
+            json!({"x5t#S256": b64([7; 31])}),
+            json!({"x5t#S256": format!("{}=", b64([7; 32]))}),
+            json!({"x5t#S256": 7}),
+            json!({"x5t#S256": b64([7; 32]), "jkt": "x"}),
+        ] {
+            check(&strict, json!({ "cnf": cnf }), Err(TokenFault::Binding));
+        }
+    }
+
+    #[test]
+    fn claims_are_matched_as_text_or_in_a_list_also_by_pointer() {
+        let token = read(
+            &rules(|_| {}),
+            json!({"groups": ["desk", "x"], "team": "desk", "realm_access": {"roles": ["r"]}}),
+        )
+        .unwrap();
+        for (name, value, holds) in [
+            ("groups", "desk", true),
+            ("team", "desk", true),
+            ("/realm_access/roles", "r", true),
+            ("/team", "desk", true),
+            ("groups", "des", false),
+            ("groups", "", false),
+            ("realm_access", "r", false),
+            ("nothing", "desk", false),
+        ] {
+            assert_eq!(token.claim_holds(name, value), holds, "{name} {value}");
+        }
+    }
+
+    #[test]
+    fn nothing_personal_is_shown_by_debug() {
+        let token =
+            read(&rules(|_| {}), json!({"sub": "alice", "email": "alice@x", "act": {"sub": "bob"}})).unwrap();
+        let shown = format!("{token:?} {:?}", token.actor());
+        assert!(!shown.contains("alice") && !shown.contains("bob"), "{shown}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_token_outlives_its_end(exp in -10_i64..2_000_000_000, at in 0_i64..100_000) {
+            let strict = rules(|s| s.clock_skew = Duration::ZERO);
+            let Value::Object(claims) = claims(json!({"exp": exp, "iat": 0})) else { panic!("an object") };
+            let read = strict.read(claims, later(at));
+            prop_assert_eq!(read.is_ok(), later(at) < Timestamp::from_second(exp).unwrap());
+        }
+
+        #[test]
+        fn any_claims_are_read_or_refused(name in "aud|exp|nbf|iat|sub|jti|scope|act|cnf|x", text in "\\PC{0,20}", n in any::<f64>()) {
+            for value in [json!(text), json!(n), json!([text, n]), json!({"sub": text, "act": {"sub": n}})] {
+                let Value::Object(mut claims) = claims(json!({})) else { panic!("an object") };
+                claims.insert(name.clone(), value);
+                let _read_or_refused = rules(|_| {}).read(claims, now()).map(|token| token.expires);
+            }
+        }
+    }
+}

@@ -114,3 +114,45 @@ impl TokenFault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_come_from_a_forged_token_is_told_to_nobody() {
+        for fault in [
+            TokenFault::Header,
+            TokenFault::Algorithm,
+            TokenFault::UnknownIssuer,
+            TokenFault::UnknownKey,
+            TokenFault::KeyAlgorithm,
+            TokenFault::Signature,
+        ] {
+            assert_eq!(fault.advice(), "the access token cannot be verified", "{fault}");
+        }
+    }
+
+    #[test]
+    fn codes_and_advice_fit_where_they_are_written() {
+        for fault in [
+            TokenFault::TooLong,
+            TokenFault::Malformed,
+            TokenFault::Type,
+            TokenFault::IdToken,
+            TokenFault::MissingClaim("sub"),
+            TokenFault::ClaimForm("sub"),
+            TokenFault::PolicyClaim,
+            TokenFault::Binding,
+            TokenFault::Audience,
+            TokenFault::Expired,
+            TokenFault::NotYetValid,
+            TokenFault::IssuedInFuture,
+            TokenFault::Lifetime,
+        ] {
+            assert!(fault.reason().strip_prefix("token-").is_some_and(|code| !code.is_empty()));
+            // RFC 6750 section 3: error_description has neither quotes nor backslashes.
+            assert!(fault.advice().bytes().all(|b| matches!(b, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e)));
+        }
+    }
+}

@@ -154,12 +154,12 @@ impl Issuer {
     /// Fetches the keys, or waits for the fetch that is under way; returns at once when it is too early.
     pub(super) async fn renew(self: &Arc<Self>, wanted: Wanted, now: Timestamp) {
         let Some(mut landed) = self.take_off(wanted, now) else { return };
-        let longest = match wanted {
-            Wanted::Due => self.settings.fetch_timeout.saturating_mul(2),
-            Wanted::Missing => self.settings.fetch_timeout.min(WAIT_MAX),
-        };
-        // Late, or ended without a word: the caller looks at the keys there are.
-        drop(tokio::time::timeout(longest, landed.changed()).await);
+        match wanted {
+            // The fetch has a time limit of its own.
+            Wanted::Due => drop(landed.changed().await),
+            // Late, or ended without a word: the caller looks at the keys there are.
+            Wanted::Missing => drop(tokio::time::timeout(WAIT_MAX, landed.changed()).await),
+        }
     }
 
     /// What to wait for: a fetch that was under way or begins now.
@@ -193,12 +193,16 @@ impl Issuer {
         flight.state = State::Grounded;
         match outcome {
             Ok(keys) => {
+                let (count, generation) = (keys.set.len(), keys.generation);
+                tracing::debug!(issuer = %self.settings.name, keys = count, generation, "keys fetched");
                 self.keys.store(Some(Arc::new(keys)));
                 flight.failures = 0;
                 flight.last_fault = None;
             }
             Err(fault) => {
-                tracing::warn!(issuer = %self.settings.name, reason = fault.reason(), "keys could not be fetched");
+                let error: &(dyn std::error::Error + 'static) = &fault;
+                let reason = fault.reason();
+                tracing::warn!(issuer = %self.settings.name, reason, error, "keys could not be fetched");
                 flight.failures = flight.failures.saturating_add(1);
                 flight.last_fault = Some(fault);
             }
@@ -317,3 +321,28 @@ pub(super) const BETWEEN_FETCHES: SignedDuration = SignedDuration::from_secs(5);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 const RETRY_FIRST: Duration = Duration::from_secs(5);
 const RETRY_MAX: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fetches_spread_and_come_soon_after_a_failure_then_ever_later() {
+        let every = Duration::from_secs(300);
+        for (failures, random, seconds) in [
+            (0, 0, 300.0),
+            (0, 255, 240.0),
+            (1, 0, 5.0),
+            (1, 255, 4.0),
+            (2, 0, 10.0),
+            (4, 0, 40.0),
+            (5, 0, 60.0),
+            (u32::MAX, 0, 60.0),
+        ] {
+            let wait = wait_before_next(every, failures, random);
+            assert!((wait.as_secs_f64() - seconds).abs() < 0.001, "{failures} {random}: {wait:?}");
+        }
+        assert_eq!(wait_before_next(Duration::from_secs(20), 9, 0), Duration::from_secs(20));
+        assert_eq!(wait_before_next(Duration::MAX, 0, 0), Duration::MAX);
+    }
+}

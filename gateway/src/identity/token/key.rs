@@ -184,3 +184,146 @@ const ED25519_BYTES: usize = 32;
 const RSA_BITS_MIN: usize = 2048;
 /// The most the verifier takes.
 const RSA_BITS_MAX: usize = 8192;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::token::testing::{Signer, b64, jwks};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const ALL: [Algorithm; 9] = [
+        Algorithm::Es256,
+        Algorithm::Es384,
+        Algorithm::EdDsa,
+        Algorithm::Ps256,
+        Algorithm::Ps384,
+        Algorithm::Ps512,
+        Algorithm::Rs256,
+        Algorithm::Rs384,
+        Algorithm::Rs512,
+    ];
+
+    fn check(name: &str, jwk: Value, expected: Option<Algorithm>) {
+        let read = Key::parse(jwk.as_object().unwrap(), &ALL).map(|key| key.algorithm);
+        assert_eq!(read, expected, "{name}");
+    }
+
+    #[test]
+    fn a_key_has_the_one_algorithm_it_says_or_is_made_for() {
+        let (ec, ed, rsa) = (Signer::new("k", "ES256"), Signer::new("k", "EdDSA"), Signer::new("k", "RS384"));
+        let no_alg = || json!({"alg": null});
+        check("P-256", ec.jwk(), Some(Algorithm::Es256));
+        check("P-256 without alg", ec.jwk_with(no_alg()), Some(Algorithm::Es256));
+        check("P-384 without alg", Signer::new("k", "ES384").jwk_with(no_alg()), Some(Algorithm::Es384));
+        check("Ed25519 without alg", ed.jwk_with(no_alg()), Some(Algorithm::EdDsa));
+        check("Ed25519 by its new name", ed.jwk_with(json!({"alg": "Ed25519"})), Some(Algorithm::EdDsa));
+        check("RSA", rsa.jwk(), Some(Algorithm::Rs384));
+        check("RSA without alg: the settings' first", rsa.jwk_with(no_alg()), Some(Algorithm::Ps256));
+        check("without kid", ec.jwk_with(json!({"kid": null})), Some(Algorithm::Es256));
+    }
+
+    #[test]
+    fn a_key_that_may_not_or_cannot_verify_is_passed_over() {
+        let (ec, ed, rsa) = (Signer::new("k", "ES256"), Signer::new("k", "EdDSA"), Signer::new("k", "RS256"));
+        let n_of = |bytes: usize, first: u8| {
+            let mut n = vec![0xff; bytes];
+            n[0] = first;
+            json!({"n": b64(n)})
+        };
+        for (name, jwk) in [
+            ("for encryption", ec.jwk_with(json!({"use": "enc"}))),
+            ("for an unknown use", ec.jwk_with(json!({"use": ["sig"]}))),
+            ("for signing only", ec.jwk_with(json!({"key_ops": ["sign"]}))),
+            ("for nothing", ec.jwk_with(json!({"key_ops": []}))),
+            ("operations of the wrong form", ec.jwk_with(json!({"key_ops": "verify"}))),
+            ("another curve's alg", ec.jwk_with(json!({"alg": "ES384"}))),
+            ("another family's alg", ec.jwk_with(json!({"alg": "RS256"}))),
+            ("a symmetric alg", rsa.jwk_with(json!({"alg": "HS256"}))),
+            ("alg none", ec.jwk_with(json!({"alg": "none"}))),
+            ("an alg for encryption", rsa.jwk_with(json!({"alg": "RSA-OAEP"}))),
+            ("an alg of the wrong form", ec.jwk_with(json!({"alg": 1}))),
+            ("another curve's name", ec.jwk_with(json!({"crv": "P-384", "alg": null}))),
+            ("secp256k1", ec.jwk_with(json!({"crv": "secp256k1", "alg": null}))),
+            ("P-521", ec.jwk_with(json!({"crv": "P-521", "alg": null}))),
+            ("X25519", ed.jwk_with(json!({"crv": "X25519", "alg": null}))),
+            ("Ed448", ed.jwk_with(json!({"crv": "Ed448"}))),
+            ("a short coordinate", ec.jwk_with(json!({"x": b64([1; 31])}))),
+            ("a long coordinate", ec.jwk_with(json!({"y": b64([1; 33])}))),
+            ("no coordinate", ec.jwk_with(json!({"y": null}))),
+            ("padding", ec.jwk_with(json!({"x": format!("{}=", b64([1; 32]))}))),
+            ("a short Ed25519 key", ed.jwk_with(json!({"x": b64([1; 31])}))),
+            ("RSA of 1024 bits", rsa.jwk_with(n_of(128, 0xff))),
+            ("RSA of 2047 bits", rsa.jwk_with(n_of(256, 0x7f))),
+            ("RSA of 8200 bits", rsa.jwk_with(n_of(1025, 0xff))),
+            (
+                "RSA of 1024 bits behind zeros",
+                rsa.jwk_with(json!({"n": b64([[0; 128], [0xff; 128]].concat())})),
+            ),
+            ("an even modulus", rsa.jwk_with(json!({"n": b64([0xfe; 256])}))),
+            ("an exponent of 1", rsa.jwk_with(json!({"e": b64([1])}))),
+            ("an exponent of 3", rsa.jwk_with(json!({"e": b64([3])}))),
+            ("an even exponent", rsa.jwk_with(json!({"e": b64([1, 0, 0])}))),
+            ("a huge exponent", rsa.jwk_with(json!({"e": b64([1; 5])}))),
+            ("no modulus", rsa.jwk_with(json!({"n": ""}))),
+            ("a private key", ec.jwk_with(json!({"d": b64([1; 32])}))),
+            ("a private RSA key", rsa.jwk_with(json!({"p": "AQ"}))),
+            ("a symmetric key", json!({"kty": "oct", "k": b64([1; 32]), "alg": "HS256", "kid": "k"})),
+            ("a symmetric key in disguise", ec.jwk_with(json!({"k": b64([1; 32])}))),
+            ("no kty", ec.jwk_with(json!({"kty": null}))),
+            ("an unknown kty", ec.jwk_with(json!({"kty": "AKP"}))),
+            ("kty in other case", ec.jwk_with(json!({"kty": "ec"}))),
+            ("a kid of the wrong form", ec.jwk_with(json!({"kid": 7}))),
+        ] {
+            check(name, jwk, None);
+        }
+    }
+
+    #[test]
+    fn an_algorithm_that_the_issuer_does_not_use_makes_no_key() {
+        let (ec, rsa) = (Signer::new("e", "ES256"), Signer::new("r", "RS256"));
+        let parse = |keys: &[Value], algorithms| {
+            KeySet::parse(jwks(keys).as_bytes(), algorithms).map(|set| set.len())
+        };
+        assert_eq!(parse(&[ec.jwk(), rsa.jwk()], &[Algorithm::Es256]), Ok(1));
+        assert_eq!(parse(&[rsa.jwk()], &[Algorithm::Es256]), Err(KeySetFault::NoUsableKey));
+        assert_eq!(parse(&[rsa.jwk()], &[Algorithm::Ps256]), Err(KeySetFault::NoUsableKey));
+        assert_eq!(
+            parse(&[rsa.jwk_with(json!({"alg": null}))], &[Algorithm::Es256]),
+            Err(KeySetFault::NoUsableKey)
+        );
+    }
+
+    #[test]
+    fn one_kid_may_name_keys_of_different_algorithms_only() {
+        let (ec, rsa) = (Signer::new("k", "ES256"), Signer::new("k", "RS256"));
+        let set = KeySet::parse(jwks(&[ec.jwk(), rsa.jwk()]).as_bytes(), &ALL).unwrap();
+        for (id, algorithm, expected) in [
+            (Some("k"), Algorithm::Es256, Ok(Algorithm::Es256)),
+            (Some("k"), Algorithm::Rs256, Ok(Algorithm::Rs256)),
+            (Some("k"), Algorithm::Ps256, Err(TokenFault::KeyAlgorithm)),
+            (Some("K"), Algorithm::Es256, Err(TokenFault::UnknownKey)),
+            (Some(""), Algorithm::Es256, Err(TokenFault::UnknownKey)),
+            (None, Algorithm::Es256, Ok(Algorithm::Es256)),
+            (None, Algorithm::EdDsa, Err(TokenFault::UnknownKey)),
+        ] {
+            assert_eq!(set.choose(id, algorithm).map(|key| key.algorithm), expected, "{id:?} {algorithm:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_set_or_refused(text in r#"(\{"keys":\[)?\PC{0,80}(\]\})?"#) {
+            let _read_or_refused = KeySet::parse(text.as_bytes(), &ALL).map(|set| set.len());
+        }
+
+        #[test]
+        fn any_key_is_read_or_passed_over(
+            kty in "EC|OKP|RSA|oct|x", crv in "P-256|P-384|Ed25519|x",
+            x in "[A-Za-z0-9_=-]{0,70}", n in "[A-Za-z0-9_-]{0,400}", e in "[A-Za-z0-9_-]{0,8}",
+        ) {
+            let jwk = json!({"kty": kty, "crv": crv, "x": x, "y": x, "n": n, "e": e});
+            let _read_or_not = Key::parse(jwk.as_object().unwrap(), &ALL).map(|key| key.algorithm);
+        }
+    }
+}

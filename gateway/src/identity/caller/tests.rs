@@ -1,0 +1,319 @@
+//! Who is identified by what, and who is nobody.
+
+#![allow(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "a test")]
+
+use http::Request;
+use http::header::AUTHORIZATION;
+use jiff::civil::date;
+use rcgen::{CertificateParams, KeyPair, SanType, date_time_ymd};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::document::Document;
+use crate::identity::error::Challenge;
+use crate::identity::token::testing::*;
+
+const CALLERS: &str = "callers:
+  acme: {kind: partner, owner: o, description: d, plan: p, review_by: 2027-01-01, proofs: [{token: {issuer: retail, client_id: acme}}, {certificate: {dns: client.acme.example}}]}
+  swift: {kind: partner, owner: o, description: d, plan: p, review_by: 2027-01-01, proofs: [{token: {issuer: retail, client_id: swift}}, {certificate: {dns: client.swift.example}}]}
+  warehouse: {kind: service, owner: o, description: d, plan: p, review_by: 2027-01-01, proofs: [{certificate: {spiffe: 'spiffe://retailer.example/warehouse'}}]}
+  nightly: {kind: bot, owner: o, description: d, plan: p, review_by: 2027-01-01, proofs: [{token: {issuer: retail, client_id: jobs, subject: nightly}}]}
+  jobs: {kind: bot, owner: o, description: d, plan: p, review_by: 2027-01-01, proofs: [{token: {issuer: retail, client_id: jobs}}]}
+  by-subject: {kind: service, owner: o, description: d, plan: p, review_by: 2027-01-01, proofs: [{token: {issuer: retail, subject: robot}}]}
+  desk: {kind: person, owner: o, description: d, plan: p, review_by: 2027-01-01, proofs: [{token: {issuer: retail, claim: {name: groups, value: desk}}}]}
+  finance: {kind: person, owner: o, description: d, plan: p, review_by: 2027-01-01, proofs: [{token: {issuer: retail, claim: {name: groups, value: finance}}}]}
+  alice: {kind: person, owner: o, description: d, plan: p, review_by: 2027-01-01, proofs: [{token: {issuer: retail, subject: alice}}]}
+  desk-app: {kind: person, owner: o, description: d, plan: p, review_by: 2027-01-01, proofs: [{token: {issuer: retail, client_id: jobs, claim: {name: groups, value: desk}}}]}
+  foreign: {kind: partner, owner: o, description: d, plan: p, review_by: 2027-01-01, proofs: [{token: {issuer: other, client_id: foreign}}]}
+";
+
+const TOKEN: Asked = Asked { token: true, certificate: false };
+const CERTIFICATE: Asked = Asked { token: false, certificate: true };
+const BOTH: Asked = Asked { token: true, certificate: true };
+const NOTHING: Asked = Asked { token: false, certificate: false };
+
+struct World {
+    signer: Signer,
+    identities: Identities,
+    server: KeyServer,
+}
+
+impl World {
+    async fn new() -> Self {
+        let signer = Signer::new("k", "ES256");
+        let server = KeyServer::with_keys(&[signer.jwk()]).await;
+        let issuers = Arc::new(server.issuers(|_| {}).await);
+        let document = Document::parse("callers.yaml", CALLERS).unwrap();
+        let (callers, _) = Callers::load(&document, &["retail", "other"], date(2026, 11, 23)).unwrap();
+        Self { signer, identities: Identities::new(callers, issuers), server }
+    }
+
+    fn request(&self, changes: Value) -> Parts {
+        bearing(&self.signer.token(&claims(changes)))
+    }
+
+    /// Who is identified and how, or the reason why nobody is.
+    async fn who(
+        &self,
+        asked: &[Asked],
+        request: &Parts,
+        certificate: Option<&Arc<ClientCertificate>>,
+    ) -> String {
+        match self.identities.identify(asked, request, certificate, now()).await {
+            Ok(caller) => format!("{} by {}", caller.id().unwrap_or("nobody"), caller.how()),
+            Err(error) => error.reason().to_owned(),
+        }
+    }
+}
+
+fn bearing(token: &str) -> Parts {
+    Request::builder().header(AUTHORIZATION, format!("Bearer {token}")).body(()).unwrap().into_parts().0
+}
+
+fn empty() -> Parts {
+    Request::new(()).into_parts().0
+}
+
+fn certificate(names: &[SanType]) -> Arc<ClientCertificate> {
+    certificate_until(names, 2027)
+}
+
+fn certificate_until(names: &[SanType], year: i32) -> Arc<ClientCertificate> {
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = names.to_vec();
+    params.not_after = date_time_ymd(year, 1, 1);
+    let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+    Arc::new(ClientCertificate::from_der(made.der()).unwrap())
+}
+
+fn dns(name: &str) -> SanType {
+    SanType::DnsName(name.try_into().unwrap())
+}
+
+fn spiffe(id: &str) -> SanType {
+    SanType::URI(id.try_into().unwrap())
+}
+
+#[tokio::test]
+async fn what_is_asked_for_and_shown_decides_who_it_is() {
+    let world = World::new().await;
+    let (acme, stranger) = (certificate(&[dns("client.acme.example")]), certificate(&[dns("x.example")]));
+    let swift = certificate(&[dns("client.swift.example")]);
+    let (acme, stranger, swift) = (Some(&acme), Some(&stranger), Some(&swift));
+    let (none, token) = (empty(), world.request(json!({})));
+    let (unknown, bad) = (world.request(json!({"client_id": "x"})), bearing("a.b.c"));
+    for (asked, request, certificate, expected) in [
+        (&[TOKEN][..], &token, None, "acme by token"),
+        (&[TOKEN], &token, acme, "acme by token+certificate"),
+        (&[TOKEN], &token, stranger, "acme by token"),
+        (&[TOKEN], &token, swift, "proofs-disagree"),
+        (&[TOKEN], &none, None, "no-proof"),
+        (&[TOKEN], &none, acme, "no-proof"),
+        (&[TOKEN], &unknown, None, "caller-unknown"),
+        (&[TOKEN], &bad, acme, "token-malformed"),
+        (&[CERTIFICATE], &none, acme, "acme by certificate"),
+        (&[CERTIFICATE], &none, None, "certificate-needed"),
+        (&[CERTIFICATE], &none, stranger, "caller-unknown"),
+        (&[CERTIFICATE], &token, None, "certificate-needed"),
+        (&[CERTIFICATE], &bad, acme, "acme by certificate"),
+        (&[BOTH], &token, acme, "acme by token+certificate"),
+        (&[BOTH], &token, swift, "proofs-disagree"),
+        (&[BOTH], &token, stranger, "caller-unknown"),
+        (&[BOTH], &token, None, "certificate-needed"),
+        (&[BOTH], &none, acme, "no-proof"),
+        (&[BOTH], &none, None, "no-proof"),
+        (&[BOTH], &unknown, acme, "caller-unknown"),
+        (&[BOTH], &bad, acme, "token-malformed"),
+        (&[TOKEN, CERTIFICATE], &token, None, "acme by token"),
+        (&[TOKEN, CERTIFICATE], &none, acme, "acme by certificate"),
+        (&[TOKEN, CERTIFICATE], &token, acme, "acme by token+certificate"),
+        (&[TOKEN, CERTIFICATE], &token, swift, "proofs-disagree"),
+        (&[TOKEN, CERTIFICATE], &bad, acme, "token-malformed"),
+        (&[TOKEN, CERTIFICATE], &none, None, "no-proof"),
+        (&[TOKEN, CERTIFICATE], &none, stranger, "caller-unknown"),
+        (&[BOTH, CERTIFICATE], &token, acme, "acme by token+certificate"),
+        (&[BOTH, CERTIFICATE], &none, None, "certificate-needed"),
+        (&[NOTHING], &none, None, "nobody by none"),
+        (&[NOTHING], &bad, stranger, "nobody by none"),
+        (&[NOTHING], &token, acme, "nobody by none"),
+        (&[NOTHING, TOKEN], &none, None, "nobody by none"),
+        (&[NOTHING, TOKEN], &token, None, "acme by token"),
+        (&[NOTHING, TOKEN], &bad, None, "token-malformed"),
+        (&[NOTHING, TOKEN], &unknown, None, "caller-unknown"),
+        (&[NOTHING, CERTIFICATE], &none, acme, "acme by certificate"),
+        (&[NOTHING, CERTIFICATE], &none, stranger, "nobody by none"),
+        (&[], &token, acme, "no-proof"),
+        (&[], &none, None, "no-proof"),
+    ] {
+        let who = world.who(asked, request, certificate).await;
+        assert_eq!(
+            who,
+            expected,
+            "{asked:?} {:?} {certificate:?}",
+            request.headers.contains_key(AUTHORIZATION)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_that_of_the_caller_whose_proof_asks_for_most_or_of_nobody() {
+    let world = World::new().await;
+    for (changes, expected) in [
+        (json!({"client_id": "swift"}), "swift by token"),
+        (json!({"client_id": "Swift"}), "caller-unknown"),
+        (json!({"client_id": "foreign"}), "caller-unknown"),
+        (json!({"client_id": "jobs", "sub": "x"}), "jobs by token"),
+        (json!({"client_id": "jobs", "sub": "nightly"}), "nightly by token"),
+        (json!({"client_id": "x", "sub": "nightly"}), "caller-unknown"),
+        (json!({"client_id": "x", "sub": "robot"}), "by-subject by token"),
+        (json!({"client_id": "jobs", "sub": "robot"}), "caller-ambiguous"),
+        (json!({"client_id": "x", "groups": ["desk"]}), "desk by token"),
+        (json!({"client_id": "x", "groups": "desk"}), "desk by token"),
+        (json!({"client_id": "x", "groups": ["desk", "finance"]}), "caller-ambiguous"),
+        (json!({"client_id": "x", "sub": "alice"}), "alice by token"),
+        (json!({"client_id": "x", "sub": "alice", "groups": ["desk"]}), "alice by token"),
+        (json!({"client_id": "x", "sub": "alice", "groups": ["desk", "finance"]}), "alice by token"),
+        (json!({"client_id": "jobs", "groups": ["desk"]}), "desk-app by token"),
+        (json!({"client_id": "jobs", "sub": "nightly", "groups": ["desk"]}), "caller-ambiguous"),
+    ] {
+        assert_eq!(world.who(&[TOKEN], &world.request(changes.clone()), None).await, expected, "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn a_persons_token_is_never_a_machines() {
+    let world = World::new().await;
+    for (changes, expected) in [
+        // Signed in through a client that is also a machine's.
+        (json!({"client_id": "acme", "sub": "alice"}), "caller-ambiguous"),
+        (json!({"client_id": "acme", "sub": "bob", "groups": ["desk"]}), "caller-ambiguous"),
+        (json!({"client_id": "acme", "sub": "bob", "auth_time": NOW}), "caller-unknown"),
+        (json!({"client_id": "acme", "sub": "bob", "amr": ["pwd"]}), "caller-unknown"),
+        (json!({"client_id": "acme", "sub": "alice", "auth_time": NOW}), "alice by token"),
+        (json!({"client_id": "acme", "sub": "bob", "groups": ["desk"], "amr": ["pwd"]}), "desk by token"),
+    ] {
+        assert_eq!(world.who(&[TOKEN], &world.request(changes.clone()), None).await, expected, "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_is_that_of_the_one_caller_all_its_names_agree_on() {
+    let world = World::new().await;
+    for (names, expected) in [
+        (vec![dns("CLIENT.acme.example")], "acme by certificate"),
+        (vec![dns("x.example"), dns("client.acme.example")], "acme by certificate"),
+        (vec![dns("client.acme.example"), dns("client.swift.example")], "caller-ambiguous"),
+        (vec![spiffe("spiffe://retailer.example/warehouse")], "warehouse by certificate"),
+        (vec![spiffe("spiffe://retailer.example/warehouse/x")], "caller-unknown"),
+        (vec![spiffe("spiffe://retailer.example/warehouse"), dns("client.acme.example")], "caller-ambiguous"),
+        (vec![dns("*.acme.example")], "caller-unknown"),
+        (vec![dns("acme.example")], "caller-unknown"),
+        (vec![], "caller-unknown"),
+    ] {
+        let who = world.who(&[CERTIFICATE], &empty(), Some(&certificate(&names))).await;
+        assert_eq!(who, expected, "{names:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_identifies_by_its_hash() {
+    let shown = certificate(&[]);
+    let text = format!(
+        "callers: {{a: {{kind: bot, owner: o, description: d, plan: p, review_by: 2027-01-01, proofs: [{{certificate: {{sha256: '{}'}}}}]}}}}",
+        shown.sha256_hex()
+    );
+    let document = Document::parse("callers.yaml", &text).unwrap();
+    let (callers, _) = Callers::load(&document, &[], date(2026, 11, 23)).unwrap();
+    let identities = Identities::new(callers, Arc::new(Issuers::new(vec![], None).unwrap()));
+    let caller = identities.identify(&[CERTIFICATE], &empty(), Some(&shown), now()).await.unwrap();
+    assert_eq!(caller.id(), Some("a"));
+    let other = identities.identify(&[CERTIFICATE], &empty(), Some(&certificate(&[])), now()).await;
+    assert_eq!(other.unwrap_err().reason(), "caller-unknown");
+}
+
+#[tokio::test]
+async fn a_certificate_that_ended_during_its_connection_proves_nothing() {
+    let world = World::new().await;
+    let ended = certificate_until(&[dns("client.acme.example")], 2026);
+    assert_eq!(world.who(&[CERTIFICATE], &empty(), Some(&ended)).await, "certificate-expired");
+    assert_eq!(world.who(&[TOKEN], &world.request(json!({})), Some(&ended)).await, "certificate-expired");
+}
+
+#[tokio::test]
+async fn a_bound_token_is_good_only_with_its_certificate() {
+    let world = World::new().await;
+    let (own, other) =
+        (certificate(&[dns("client.acme.example")]), certificate(&[dns("client.acme.example")]));
+    let unlisted = certificate(&[dns("x.example")]);
+    let bound = |to: &Arc<ClientCertificate>| world.request(json!({"cnf": {"x5t#S256": b64(to.sha256())}}));
+    for (request, certificate, expected) in [
+        (bound(&own), Some(&own), "acme by token+certificate"),
+        (bound(&unlisted), Some(&unlisted), "acme by token"),
+        (bound(&own), Some(&other), "token-binding"),
+        (bound(&own), None, "token-binding"),
+    ] {
+        assert_eq!(world.who(&[TOKEN], &request, certificate).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_shows_a_token_badly_is_told_so() {
+    let world = World::new().await;
+    let good = world.signer.token(&claims(json!({})));
+    let in_query = Request::builder().uri(format!("/?access_token={good}")).body(()).unwrap().into_parts().0;
+    assert_eq!(world.who(&[TOKEN], &in_query, None).await, "token-in-query");
+    assert_eq!(world.who(&[NOTHING], &in_query, None).await, "nobody by none");
+    let mut twice = bearing(&good);
+    twice.headers.append(AUTHORIZATION, format!("Bearer {good}").parse().unwrap());
+    assert_eq!(world.who(&[TOKEN], &twice, None).await, "authorization-repeated");
+}
+
+#[tokio::test]
+async fn the_clients_part_of_an_error_is_a_challenge_and_names_nobody() {
+    let world = World::new().await;
+    let expired = world.request(json!({"exp": NOW - 3_600}));
+    let error = world.identities.identify(&[TOKEN], &expired, None, now()).await.unwrap_err();
+    let challenge =
+        Challenge { error: Some("invalid_token"), description: Some("the access token has expired") };
+    assert_eq!((error.reason(), error.challenge()), ("token-expired", Some(challenge)));
+    assert_eq!(error.to_string(), "the access token is not accepted");
+
+    let error = world.identities.identify(&[TOKEN], &empty(), None, now()).await.unwrap_err();
+    assert_eq!(error.challenge(), Some(Challenge { error: None, description: None }));
+
+    let stranger = world.request(json!({"client_id": "x", "sub": "somebody"}));
+    let error = world.identities.identify(&[TOKEN], &stranger, None, now()).await.unwrap_err();
+    assert_eq!(error.challenge(), None);
+    assert!(!format!("{error} {error:?}").contains("somebody"));
+    let IdentityError::UnknownCaller(Stranger::Token(token)) = error else { panic!("a stranger") };
+    assert_eq!(token.client_id(), Some("x"), "the record can say who it was");
+}
+
+#[tokio::test]
+async fn without_keys_nobody_is_blamed() {
+    let signer = Signer::new("k", "ES256");
+    let server = KeyServer::start(Answer::Status(500)).await;
+    let issuers = Arc::new(server.issuers(|_| {}).await);
+    let identities = Identities::new(World::new().await.identities.callers, issuers);
+    let request = bearing(&signer.token(&claims(json!({}))));
+    let error = identities.identify(&[TOKEN], &request, None, now()).await.unwrap_err();
+    assert_eq!((error.reason(), error.challenge()), ("keys-unavailable", None));
+}
+
+#[tokio::test]
+async fn the_caller_carries_what_it_proved() {
+    let world = World::new().await;
+    let own = certificate(&[dns("client.acme.example")]);
+    let request = world.request(json!({}));
+    let caller = world.identities.identify(&[BOTH], &request, Some(&own), now()).await.unwrap();
+    assert_eq!((caller.id(), caller.kind()), (Some("acme"), Some(Kind::Partner)));
+    assert_eq!(caller.token().and_then(|token| token.id()), Some("t1"));
+    assert_eq!(caller.certificate().map(|shown| *shown.sha256()), Some(*own.sha256()));
+    assert_eq!(
+        caller.profile().map(|profile| profile.index),
+        world.identities.callers().by_id("acme").map(|p| p.index)
+    );
+    let open = world.identities.identify(&[NOTHING], &request, Some(&own), now()).await.unwrap();
+    assert!(open.profile().is_none() && open.token().is_none() && open.certificate().is_none());
+    assert_eq!(world.server.asked(), 1);
+}
