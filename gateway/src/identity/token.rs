@@ -16,6 +16,7 @@ mod settings;
 pub(super) mod testing;
 #[cfg(test)]
 mod tests;
+mod verified;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,8 +27,6 @@ use quick_cache::sync::Cache;
 use ring::digest::{SHA256, digest};
 
 pub use algorithm::Algorithm;
-pub(super) use claims::Binding;
-pub use claims::{Actor, Token};
 use compact::Compact;
 pub use fault::TokenFault;
 pub use issuer::KeyAge;
@@ -37,6 +36,8 @@ pub use settings::{
     KEYS_AGE_MAX, KeySource, REFRESH_EVERY, REFRESH_EVERY_MIN, RequiredClaim, RequiredClaims, ScopeForm,
     TypRule,
 };
+pub(super) use verified::Binding;
+pub use verified::{Actor, Token};
 
 /// The issuers whose tokens are accepted, with their keys and the tokens verified so far.
 pub struct Issuers {
