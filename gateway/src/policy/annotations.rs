@@ -90,3 +90,69 @@ const KNOWN: [&str; 5] = [ID, REASON, "description", "owner", "ticket"];
 /// Longer is a description.
 const CODE_BYTES_MAX: usize = 64;
 const CODE_FORM: &str = "lower-case words of letters and digits joined by `-`, up to 64 characters";
+
+#[cfg(test)]
+mod tests {
+    use super::super::retailer::*;
+
+    const REST: &str = "(principal is Caller, action, resource);";
+
+    #[track_caller]
+    fn check(before: &str, expected: &str) {
+        assert_eq!(told(&format!("{before} {REST}")), expected, "{before}");
+    }
+
+    #[test]
+    fn every_policy_has_an_id() {
+        check("@id(\"a-permit-2\") permit", "");
+        check(
+            "\n permit",
+            "p.cedar:2:2: Error: the policy has no `@id` (help: write `@id(\"what-it-grants\")` before it; audit records name it so)",
+        );
+    }
+
+    #[test]
+    fn an_id_is_kebab_case() {
+        let long = "a".repeat(65);
+        for id in ["", "P", "a b", "a_b", "a--b", "-a", "a-", "a\\\"b", "\u{e9}", &long] {
+            let told = told(&format!("@id(\"{id}\") permit {REST}"));
+            assert!(
+                told.starts_with("p.cedar:1:1: Error: ") && told.contains("is not an id"),
+                "{id}: {told}"
+            );
+        }
+        check(&format!("@id(\"{}\") permit", "a".repeat(64)), "");
+    }
+
+    #[test]
+    fn an_id_names_one_policy_over_all_files() {
+        let policy = format!("@id(\"same\") permit {REST}");
+        let Err(mistakes) = load_files(&[("a.cedar", &policy), ("team/b.cedar", &policy)]) else { panic!() };
+        let told: Vec<String> = mistakes.iter().map(short).collect();
+        assert_eq!(told.len(), 1);
+        assert!(told[0].starts_with("b.cedar:1:1: Error: the id `same` names two policies"), "{told:?}");
+        assert!(told[0].contains("a.cedar:1:1"), "{told:?}");
+    }
+
+    #[test]
+    fn an_annotation_that_means_nothing_is_a_warning() {
+        check(
+            "@id(\"p\") @descripton(\"x\") permit",
+            "p.cedar:1:10: Warning: annotation `@descripton` means nothing here (help: did you mean `description`?)",
+        );
+        check("@id(\"p\") @description(\"x\") @owner(\"y\") @ticket(\"Z-1\") permit", "");
+    }
+
+    #[test]
+    fn a_reason_is_a_code_and_belongs_to_a_forbid() {
+        check("@id(\"p\") @reason(\"too-early\") forbid", "");
+        check(
+            "@id(\"p\") @reason(\"Too bad!\") forbid",
+            "p.cedar:1:10: Error: `Too bad!` is not a reason code (help: lower-case words of letters and digits joined by `-`, up to 64 characters)",
+        );
+        check(
+            "@id(\"p\") @reason(\"fine\") permit",
+            "p.cedar:1:10: Warning: nobody is told the `@reason` of a policy that permits (help: a `forbid` gives its reason to the caller it refuses)",
+        );
+    }
+}

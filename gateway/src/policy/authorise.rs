@@ -270,24 +270,144 @@ impl From<Unfit> for PolicyRefusal {
 
 #[cfg(test)]
 mod tests {
-    use super::super::circumstances::*;
     use super::super::retailer::*;
     use super::*;
 
-    fn decided(policies: &str, principal: Principal, operation: usize, given: &Circumstances<'_>) -> String {
-        match load(policies).authorise(principal, operation, given) {
+    fn decide(
+        policies: &Policies,
+        principal: Principal,
+        operation: usize,
+        given: &Circumstances<'_>,
+    ) -> String {
+        match policies.authorise(principal, operation, given) {
             Ok(permit) => format!("permit {}", permit.policies().join(" ")),
             Err(refusal) => {
-                format!("{} {}", refusal.reason(), refusal.policies().join(" ")).trim().to_owned()
+                let told = [refusal.policies(), refusal.reasons()].concat().join(" ");
+                format!("{} {told}", refusal.reason()).trim().to_owned()
             }
         }
     }
 
-    const PERMIT: &str = "@id(\"all\") permit (principal is Caller, action, resource);\n";
+    #[track_caller]
+    fn check(policies: &str, principal: Principal, operation: usize, expected: &str) {
+        assert_eq!(decide(&load(policies), principal, operation, &bare()), expected, "{policies}");
+    }
+
+    const ALL: &str = "@id(\"all\") permit (principal is Caller, action, resource);\n";
+    /// Nine quintillion twice is more than a `Long` holds.
+    const OVERFLOWS: &str = "principal has ceiling && principal.ceiling + principal.ceiling > 0";
 
     #[test]
     fn nothing_is_permitted_unless_a_policy_says_so() {
-        assert_eq!(decided("", ACME, CREATE, &bare()), "policy-denied");
-        assert_eq!(decided(PERMIT, ACME, CREATE, &bare()), "permit all");
+        check("", ACME, CREATE, "policy-denied");
+        check(ALL, ACME, CREATE, "permit all");
+        check(
+            "@id(\"a\") permit (principal == Caller::\"acme\", action, resource);",
+            SHOP,
+            CREATE,
+            "policy-denied",
+        );
+        check(
+            "@id(\"a\") permit (principal is Caller, action, resource) when { false };",
+            ACME,
+            CREATE,
+            "policy-denied",
+        );
+    }
+
+    #[test]
+    fn scopes_choose_by_caller_group_kind_operation_and_contract() {
+        let rows = [
+            ("principal == Caller::\"acme\", action, resource", true, false),
+            ("principal in Caller::\"acme\", action, resource", true, false),
+            ("principal in Group::\"marketplaces\", action, resource", true, false),
+            ("principal is Caller in Group::\"channels\", action, resource", false, true),
+            ("principal in Kind::\"partner\", action, resource", true, false),
+            ("principal is Caller, action == Action::\"orders.v2.createOrder\", resource", true, true),
+            ("principal is Caller, action in Action::\"orders.v2\", resource", true, true),
+            ("principal is Caller, action in Action::\"orders.v1\", resource", false, false),
+            ("principal is Caller, action in [Action::\"stock\", Action::\"orders\"], resource", true, true),
+            ("principal is Caller, action in Action::\"write\", resource", true, true),
+            ("principal is Caller, action in Action::\"read\", resource", false, false),
+            ("principal is Caller, action, resource == Contract::\"orders.v2\"", true, true),
+            ("principal is Caller, action, resource in Api::\"orders\"", true, true),
+            ("principal is Caller, action, resource is Contract in Api::\"stock\"", false, false),
+            ("principal is Caller, action, resource is Contract", true, true),
+        ];
+        for (scope, acme, shop) in rows {
+            let policies = load(&format!("@id(\"p\") permit ({scope});"));
+            for (principal, permitted) in [(ACME, acme), (SHOP, shop)] {
+                let expected = if permitted { "permit p" } else { "policy-denied" };
+                assert_eq!(decide(&policies, principal, CREATE, &bare()), expected, "{scope}");
+            }
+        }
+    }
+
+    #[test]
+    fn forbid_wins_over_any_permit() {
+        let scoped =
+            "@id(\"no\") @reason(\"frozen\") forbid (principal == Caller::\"acme\", action, resource);";
+        check(&format!("{ALL}{scoped}"), ACME, CREATE, "policy-forbidden no frozen");
+        check(&format!("{ALL}{scoped}"), SHOP, CREATE, "permit all");
+        let conditional =
+            "@id(\"no\") forbid (principal, action, resource) unless { context.token.present };";
+        check(&format!("{ALL}{conditional}"), ACME, CREATE, "policy-forbidden no");
+    }
+
+    #[test]
+    fn a_policy_that_fails_to_evaluate_refuses() {
+        let failing = |effect: &str| {
+            format!(
+                "{ALL}@id(\"sum\") {effect} (principal is Caller, action, resource) when {{ {OVERFLOWS} }};"
+            )
+        };
+        check(&failing("forbid"), ACME, CREATE, "policy-error sum");
+        check(&failing("permit"), ACME, CREATE, "policy-error sum");
+        // For a caller without the fact nothing fails.
+        check(&failing("forbid"), SHOP, CREATE, "permit all");
+        let forbidden = "@id(\"no\") forbid (principal, action, resource) when { !context.deprecated };";
+        check(&format!("{}{forbidden}", failing("permit")), ACME, CREATE, "policy-forbidden no");
+    }
+
+    #[test]
+    fn a_kind_that_the_operation_does_not_serve_is_refused_whatever_the_policies_say() {
+        check(ALL, CLERK, CREATE, "kind-not-served");
+        check(ALL, CLERK, READ, "permit all");
+        check(ALL, Principal::Anonymous, READ, "kind-not-served");
+    }
+
+    #[test]
+    fn nothing_meant_for_callers_is_true_of_anonymous_requests() {
+        check(ALL, Principal::Anonymous, STOCK, "policy-denied");
+        let open = "@id(\"open\") permit (principal is Anonymous, action, resource in Api::\"stock\");";
+        check(open, Principal::Anonymous, STOCK, "permit open");
+        check(open, ACME, STOCK, "policy-denied");
+        let named = "@id(\"open\") permit (principal == Anonymous::\"anonymous\", action, resource);";
+        check(named, Principal::Anonymous, STOCK, "permit open");
+    }
+
+    #[test]
+    fn an_index_of_nothing_opens_nothing() {
+        check(ALL, Principal::Caller(99), CREATE, "policy-error");
+        check(ALL, ACME, 99, "policy-error");
+    }
+
+    #[test]
+    fn a_permit_names_all_policies_that_permit_in_the_order_they_are_written() {
+        let three = format!(
+            "@id(\"z\") permit (principal is Caller, action, resource) when {{ principal.tier == \"gold\" }};\n\
+             {ALL}@id(\"b\") permit (principal is Caller, action, resource) when {{ principal.kind == Kind::\"bot\" }};"
+        );
+        check(&three, ACME, CREATE, "permit z all");
+    }
+
+    #[test]
+    fn a_refusal_tells_no_policy_and_no_value() {
+        let refusal = PolicyRefusal::Forbidden { policies: vec!["secret-deal".into()], reasons: vec![] };
+        assert_eq!(refusal.to_string(), "a policy forbids the request");
+        assert_eq!(
+            PolicyRefusal::Failed { policies: vec!["p".into()] }.to_string(),
+            "a policy failed to evaluate"
+        );
     }
 }

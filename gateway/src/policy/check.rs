@@ -25,10 +25,11 @@ pub(super) fn check(
     schema: Schema,
     found: &mut Diagnostics,
 ) {
-    let mut suspects: HashSet<&str> = HashSet::new();
+    // What is wrong with a policy makes other things seem wrong; only the first is told.
+    let mut told: HashSet<&str> = HashSet::new();
     for policy in policies {
         if literals(policy, vocabulary, found) == Literals::Unknown {
-            suspects.insert(&policy.id);
+            told.insert(&policy.id);
         }
         admits_anonymous(policy, operations, found);
     }
@@ -44,11 +45,12 @@ pub(super) fn check(
     let by_id: HashMap<&str, (usize, &Named)> =
         policies.iter().enumerate().map(|(n, named)| (&*named.id, (n, named))).collect();
     errors(verdict.validation_errors(), &by_id, found);
-    for warning in verdict.validation_warnings() {
-        let id: &str = warning.policy_id().as_ref();
-        if let Some((_, named)) = by_id.get(id).filter(|_| !suspects.contains(id)) {
-            found.push(weigh(warning, named));
-        }
+    told.extend(verdict.validation_errors().map(|error| AsRef::<str>::as_ref(error.policy_id())));
+    let never = verdict.validation_warnings().filter_map(|warning| looks_alike(warning, &by_id, found));
+    let mut idle: HashSet<&str> = never.collect();
+    idle.extend(policies.iter().filter(|named| covers_nothing(named, operations)).map(|named| &*named.id));
+    for named in policies.iter().filter(|named| idle.contains(&*named.id) && !told.contains(&*named.id)) {
+        found.push(never_applies(named));
     }
 }
 
@@ -62,19 +64,23 @@ enum Literals {
 /// policy then silently never matches.
 fn literals(policy: &Named, vocabulary: &Vocabulary, found: &mut Diagnostics) -> Literals {
     let source = &policy.written.source;
-    let mut told: BTreeSet<(usize, &EntityUid)> = BTreeSet::new();
     let literals = policy.written.policy.entity_literals();
-    for literal in &literals {
+    let placed: BTreeSet<(usize, &EntityUid)> = literals
+        .iter()
+        .map(|literal| (source::start_of_literal(literal).unwrap_or_default(), literal))
+        .collect();
+    let mut known = Literals::Known;
+    for (at, literal) in placed {
         let entity_type = literal.type_name().to_string();
         let id: &str = literal.id().as_ref();
-        let at = source::start_of_literal(literal).unwrap_or_default();
-        if vocabulary.exists(&entity_type, id) == Some(false) && told.insert((at, literal)) {
+        if vocabulary.exists(&entity_type, id) == Some(false) {
+            known = Literals::Unknown;
             let unknown =
                 Diagnostic::error(source.place(at), format!("unknown {} `{id}`", word(&entity_type)));
             found.push(unknown.did_you_mean(id, vocabulary.ids(&entity_type)));
         }
     }
-    if told.is_empty() { Literals::Known } else { Literals::Unknown }
+    known
 }
 
 /// `permit (principal, ...)` over an operation that serves anyone would admit requests that prove nobody,
@@ -113,32 +119,236 @@ fn errors<'a>(
     }
     for mut mistakes in at_place.into_values() {
         mistakes.sort_by(|a, b| a.message().cmp(b.message()));
-        found.extend(mistakes.into_iter().next().map(Diagnostics::from).unwrap_or_default());
+        mistakes.dedup();
+        let more = mistakes.len().saturating_sub(1);
+        if let Some(first) = mistakes.into_iter().next() {
+            found.push(if more == 0 { first } else { and_more(&first, more) });
+        }
     }
 }
 
-fn weigh(warning: &ValidationWarning, named: &Named) -> Diagnostic {
-    let tell = |weigh| named.written.source.mistake(warning, weigh, &prefix(named));
-    match warning {
-        // Text that looks like other text: what was reviewed is not what is enforced.
-        ValidationWarning::MixedScriptString(_)
-        | ValidationWarning::BidiCharsInString(_)
-        | ValidationWarning::BidiCharsInIdentifier(_)
-        | ValidationWarning::MixedScriptIdentifier(_)
-        | ValidationWarning::ConfusableIdentifier(_) => tell(Diagnostic::error),
-        // A permit that never permits is idle; a forbid that never forbids is an open door.
-        ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_) => {
-            let place = named.written.place.clone();
-            match named.written.policy.effect() {
-                Effect::Permit => Diagnostic::warning(place, "can never permit anything"),
-                Effect::Forbid => Diagnostic::error(place, "can never forbid anything"),
-            }
-            .help("its scope and conditions exclude each other for every operation")
-        }
-        _ => tell(Diagnostic::error),
+fn and_more(first: &Diagnostic, more: usize) -> Diagnostic {
+    let place = first.place().cloned().unwrap_or_else(|| Place::file(""));
+    let told = Diagnostic::error(place, format!("{} (and {more} more like it)", first.message()));
+    match first.help_text() {
+        Some(help) => told.help(help),
+        None => told,
     }
+}
+
+/// Tells of text that looks like other text, so that what was reviewed is not what is enforced. Gives the
+/// policy's id when the warning is that it never applies.
+fn looks_alike<'w>(
+    warning: &'w ValidationWarning,
+    by_id: &HashMap<&str, (usize, &Named)>,
+    found: &mut Diagnostics,
+) -> Option<&'w str> {
+    let id: &str = warning.policy_id().as_ref();
+    match warning {
+        ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_) => Some(id),
+        // Mixed scripts, bidirectional controls, confusable characters; and whatever Cedar adds to them.
+        _ => {
+            if let Some((_, named)) = by_id.get(id) {
+                found.push(named.written.source.mistake(warning, Diagnostic::error, &prefix(named)));
+            }
+            None
+        }
+    }
+}
+
+fn covers_nothing(named: &Named, operations: &[OperationFacts]) -> bool {
+    let what = What::of(&named.written.policy);
+    !operations.iter().any(|operation| what.covers(operation))
+}
+
+/// A permit that never permits is idle; a forbid that never forbids is an open door.
+fn never_applies(named: &Named) -> Diagnostic {
+    let place = named.written.place.clone();
+    match named.written.policy.effect() {
+        Effect::Permit => Diagnostic::warning(place, "can never permit anything"),
+        Effect::Forbid => Diagnostic::error(place, "can never forbid anything"),
+    }
+    .help("its scope and conditions exclude each other for every operation")
 }
 
 fn prefix(named: &Named) -> String {
     format!("for policy `{}`, ", named.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::retailer::*;
+
+    /// What is told about one policy, `{effect} ({scope}) {conditions}`.
+    #[track_caller]
+    fn check(policy: &str, expected: &str) {
+        assert_eq!(told(&format!("@id(\"p\") {policy};")), expected, "{policy}");
+    }
+
+    fn when(condition: &str) -> String {
+        format!("permit (principal is Caller, action, resource) when {{ {condition} }}")
+    }
+
+    #[test]
+    fn a_name_of_nothing_is_told_with_its_place_and_what_was_meant() {
+        check(
+            "permit (principal in Group::\"markeplaces\", action, resource)",
+            "p.cedar:1:31: Error: unknown group `markeplaces` (help: did you mean `marketplaces`?)",
+        );
+        check(
+            "permit (principal == Caller::\"acm\", action, resource in Api::\"order\")",
+            "p.cedar:1:31: Error: unknown caller `acm` (help: did you mean `acme`?)\n\
+             p.cedar:1:66: Error: unknown api `order` (help: did you mean `orders`?)",
+        );
+        check(
+            "permit (principal is Caller, action == Action::\"orders.v2.creatOrder\", resource)",
+            "p.cedar:1:49: Error: unknown operation or group of operations `orders.v2.creatOrder` \
+             (help: did you mean `orders.v2.createOrder`?)",
+        );
+        check(
+            "forbid (principal, action in [Action::\"raed\"], resource)",
+            "p.cedar:1:40: Error: unknown operation or group of operations `raed` (help: did you mean `read`?)",
+        );
+        check(
+            "permit (principal is Caller, action, resource == Contract::\"orders.v9\") ",
+            "p.cedar:1:59: Error: unknown contract `orders.v9` (help: did you mean `orders.v1`?)",
+        );
+        check(
+            "permit (principal is Cller, action, resource)",
+            "p.cedar:1:31: Error: unrecognized entity type `Cller` (help: did you mean `Caller`?)",
+        );
+    }
+
+    #[test]
+    fn a_name_of_nothing_is_told_in_conditions_too() {
+        check(
+            &when("principal.kind == Kind::\"partnr\""),
+            "p.cedar:1:82: Error: unknown kind `partnr` (help: did you mean `partner`?)",
+        );
+        check(
+            &when("!(Caller::\"nobody-known\" in Group::\"channels\")"),
+            "p.cedar:1:66: Error: unknown caller `nobody-known` \
+             (help: known here: `acme`, `clerk`, `stock-bot`, `web-shop`)",
+        );
+        check(
+            &when("[Group::\"robotz\"].contains(Group::\"robots\")"),
+            "p.cedar:1:65: Error: unknown group `robotz` (help: did you mean `robots`?)",
+        );
+    }
+
+    #[test]
+    fn the_same_name_misspelt_twice_is_told_twice() {
+        let told = told(
+            "@id(\"p\") permit (principal in Group::\"x\", action, resource);\n\
+             @id(\"q\") permit (principal in Group::\"x\", action, resource);",
+        );
+        assert_eq!(told.matches("unknown group `x`").count(), 2);
+        assert!(told.contains("p.cedar:1:31") && told.contains("p.cedar:2:31"), "{told}");
+    }
+
+    #[test]
+    fn what_an_operation_or_caller_does_not_have_is_an_error() {
+        check(
+            "permit (principal is Caller, action in Action::\"orders\", resource)\n when { context.path.order == \"7\" }",
+            "p.cedar:2:9: Error: attribute `path.order` in context for Action::\"orders.v2.createOrder\" not found \
+             (and 1 more like it)",
+        );
+        check(
+            "permit (principal is Caller, action == Action::\"orders.v2.getOrder\", resource) when { context.path.line == \"7\" }",
+            "p.cedar:1:96: Error: attribute `path.line` in context for Action::\"orders.v2.getOrder\" not found \
+             (help: did you mean `order`?)",
+        );
+        check(
+            &when("context.certificte.present"),
+            "p.cedar:1:64: Error: attribute `certificte` in context for Action::\"orders.v1.getOrder\" not found \
+             (and 4 more like it) (help: did you mean `certificate`?)",
+        );
+        check(
+            &when("principal.tir == \"gold\""),
+            "p.cedar:1:64: Error: attribute `tir` on entity type `Caller` not found (help: did you mean `tier`?)",
+        );
+    }
+
+    #[test]
+    fn what_may_be_absent_has_to_be_asked_for_first() {
+        check(
+            &when("principal.ceiling > 3"),
+            "p.cedar:1:64: Error: unable to guarantee safety of access to optional attribute `ceiling` on entity \
+             type `Caller` (help: try testing for the attribute's presence with `principal has ceiling && ..`)",
+        );
+        check(&when("principal has ceiling && principal.ceiling > 3"), "");
+        check(
+            "permit (principal is Caller, action == Action::\"orders.v2.searchOrders\", resource) \
+             when { context.query.store == \"12\" }",
+            "p.cedar:1:100: Error: unable to guarantee safety of access to optional attribute `query.store` in \
+             context for Action::\"orders.v2.searchOrders\" (help: try testing for the attribute's presence with \
+             `context.query has store && ..`)",
+        );
+        check(&when("context.path has order && context.path.order == \"7\""), "");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_an_error() {
+        check(
+            &when("context.time.hour < \"9\""),
+            "p.cedar:1:84: Error: unexpected type: expected Long but saw String",
+        );
+        check(
+            &when("principal.kind == \"partner\""),
+            "p.cedar:1:64: Error: the types String and Kind are not compatible (help: both operands to a `==` \
+             expression must have compatible types. Types must be exactly equal to be compatible)",
+        );
+        assert!(
+            told(&format!("@id(\"p\") {};", when("context.address.isInRange(ip(\"10.0.0.0/33\"))")))
+                .contains("failed to parse as IP address")
+        );
+    }
+
+    #[test]
+    fn a_permit_for_anyone_at_all_has_to_say_whom_it_means() {
+        let help = "(help: write `principal is Caller`, or `principal is Anonymous` in a policy of its own if that is meant)";
+        check(
+            "permit (principal, action in Action::\"read\", resource)",
+            &format!(
+                "p.cedar:1:1: Error: permits anyone at all to call `stock.v1.getStock`, proved or not {help}"
+            ),
+        );
+        check("permit (principal, action in Action::\"orders\", resource)", "");
+        check("permit (principal is Caller, action, resource)", "");
+        check("permit (principal is Anonymous, action in Action::\"stock\", resource)", "");
+        check("forbid (principal, action, resource)", "");
+    }
+
+    #[test]
+    fn a_permit_that_never_applies_is_a_warning_and_a_forbid_an_error() {
+        let never = [
+            "(principal is Anonymous, action in Action::\"orders\", resource)",
+            "(principal is Caller, action in Action::\"orders\", resource in Api::\"stock\")",
+            "(principal is Caller, action == Action::\"orders\", resource)",
+            "(principal is Caller, action, resource) when { context.deprecated && !context.deprecated && false }",
+        ];
+        let help = "(help: its scope and conditions exclude each other for every operation)";
+        for scope in never {
+            check(
+                &format!("permit {scope}"),
+                &format!("p.cedar:1:1: Warning: can never permit anything {help}"),
+            );
+            check(
+                &format!("forbid {scope}"),
+                &format!("p.cedar:1:1: Error: can never forbid anything {help}"),
+            );
+        }
+    }
+
+    #[test]
+    fn text_that_looks_like_other_text_is_an_error() {
+        check(
+            &when("principal.tier == \"g\u{43e}ld\""),
+            "p.cedar:1:82: Error: string `\"g\u{43e}ld\"` contains mixed scripts",
+        );
+        check(
+            &when("principal.tier == \"x\u{202e}y\""),
+            "p.cedar:1:82: Error: string `\"x\u{202e}y\"` contains BIDI control characters",
+        );
+    }
 }

@@ -231,3 +231,204 @@ fn text(value: &str) -> Value {
 fn texts(values: &[&str]) -> Value {
     Value::new_set(values.iter().map(|value| text(value)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::authorise::{Policies, Principal};
+    use super::super::retailer::*;
+    use super::*;
+
+    /// Whether a condition holds of a request by `acme`.
+    fn holds(operation: usize, condition: &str, given: &Circumstances<'_>) -> Result<bool, String> {
+        let action = operations().swap_remove(operation).name;
+        let policies = load(&format!(
+            "@id(\"c\") permit (principal is Caller, action == Action::\"{action}\", resource) when {{ {condition} }};"
+        ));
+        match policies.authorise(ACME, operation, given) {
+            Ok(_) => Ok(true),
+            Err(refusal) if refusal.reason() == "policy-denied" => Ok(false),
+            Err(refusal) => Err(refusal.to_string()),
+        }
+    }
+
+    #[track_caller]
+    fn check(operation: usize, condition: &str, given: &Circumstances<'_>) {
+        assert_eq!(holds(operation, condition, given), Ok(true), "{condition}");
+    }
+
+    #[test]
+    fn a_request_that_proves_nothing_has_empty_proofs() {
+        check(CREATE, "!context.certificate.present && !context.token.present", &bare());
+        check(CREATE, "context.certificate.dns.isEmpty() && context.token.scopes.isEmpty()", &bare());
+        check(CREATE, "!(context.token has issuer) && !(context.certificate has sha256)", &bare());
+        check(CREATE, "!(context.token.claims has store) && !context.deprecated", &bare());
+    }
+
+    #[test]
+    fn certificate_and_token_are_shown_whole() {
+        let mut given = bare();
+        given.certificate = Some(CertificateFacts {
+            dns: vec!["a.example", "b.example"],
+            uris: vec!["spiffe://example/acme"],
+            sha256: "0a",
+        });
+        given.token = Some(TokenFacts {
+            issuer: "https://login.example",
+            subject: Some("s"),
+            client_id: Some("c"),
+            scopes: vec!["orders:read"],
+            actor: Some("a"),
+            claims: vec![
+                ("store", ClaimValue::Text("12")),
+                ("level", ClaimValue::Integer(3)),
+                ("suspended", ClaimValue::Boolean(false)),
+                ("roles", ClaimValue::Texts(vec!["manager"])),
+                ("unconfigured", ClaimValue::Integer(1)),
+            ],
+        });
+        given.deprecation = Deprecation::Deprecated;
+        for condition in [
+            "context.certificate.present && context.certificate.dns.containsAll([\"a.example\", \"b.example\"])",
+            "context.certificate.uris.contains(\"spiffe://example/acme\")",
+            "context.certificate has sha256 && context.certificate.sha256 == \"0a\"",
+            "context.token.present && context.token.scopes == [\"orders:read\"]",
+            "context.token has issuer && context.token.issuer == \"https://login.example\"",
+            "context.token has subject && context.token.subject == \"s\"",
+            "context.token has client_id && context.token.client_id == \"c\"",
+            "context.token has actor && context.token.actor == \"a\"",
+            "context.token.claims has store && context.token.claims.store == \"12\"",
+            "context.token.claims has level && context.token.claims.level > 2",
+            "context.token.claims has suspended && !context.token.claims.suspended",
+            "context.token.claims has roles && context.token.claims.roles.contains(\"manager\")",
+            "context.deprecated",
+        ] {
+            check(CREATE, condition, &given);
+        }
+    }
+
+    #[test]
+    fn a_mapped_address_is_the_address_it_maps() {
+        for (address, range) in [
+            ("192.0.2.7", "192.0.2.0/24"),
+            ("::ffff:192.0.2.7", "192.0.2.0/24"),
+            ("2001:db8::7", "2001:db8::/32"),
+        ] {
+            let mut given = bare();
+            given.address = address.parse().unwrap();
+            check(CREATE, &format!("context.address.isInRange(ip(\"{range}\"))"), &given);
+        }
+    }
+
+    #[test]
+    fn time_is_told_in_utc() {
+        let mut given = bare();
+        given.now = "2026-11-01T23:30:00.125Z".parse().unwrap();
+        check(CREATE, "context.time.hour == 23 && context.time.weekday == 7", &given);
+        check(CREATE, "context.time.now == datetime(\"2026-11-01T23:30:00.125Z\")", &given);
+        check(CREATE, "context.time.now.toTime() > duration(\"23h29m\")", &given);
+        given.now = "1969-12-29T00:00:00Z".parse().unwrap();
+        check(CREATE, "context.time.hour == 0 && context.time.weekday == 1", &given);
+    }
+
+    #[test]
+    fn parameters_are_shown_by_name() {
+        let mut given = bare();
+        given.path = vec![("order", "7/8"), ("line", "1"), ("other", "x")];
+        check(OLD_READ, "context.path.line == \"1\" && context.path.order == \"7/8\"", &given);
+        given.query =
+            vec![("store", "12"), ("filter[status]", "open"), ("filter[status]", "paid"), ("x", "y")];
+        check(READ, "context.path.order == \"7/8\"", &given);
+        check(SEARCH, "context.query has store && context.query.store == \"12\"", &given);
+        check(
+            SEARCH,
+            "context.query has \"filter[status]\" && context.query[\"filter[status]\"].containsAll([\"open\", \"paid\"])",
+            &given,
+        );
+        check(SEARCH, "!(context.query has store)", &bare());
+    }
+
+    #[test]
+    fn what_the_policies_were_not_checked_with_is_undecidable() {
+        let undecidable = |operation, condition, given: &Circumstances<'_>| {
+            let told = holds(operation, condition, given).unwrap_err();
+            told.strip_prefix("the policies cannot be asked: ").unwrap().to_owned()
+        };
+        let order = "context.path.order == \"7\"";
+        let mut given = bare();
+        assert_eq!(undecidable(READ, order, &given), "a parameter of the path is missing or repeated");
+        given.path = vec![("order", "7"), ("order", "8")];
+        assert_eq!(undecidable(READ, order, &given), "a parameter of the path is missing or repeated");
+        given.query = vec![("store", "12"), ("store", "13")];
+        assert_eq!(
+            undecidable(SEARCH, "!(context.query has store)", &given),
+            "a parameter of the query is repeated"
+        );
+        for wrong in [ClaimValue::Text("true"), ClaimValue::Integer(1), ClaimValue::Texts(vec!["true"])] {
+            given.token = Some(TokenFacts { claims: vec![("suspended", wrong)], ..TokenFacts::default() });
+            assert_eq!(
+                undecidable(CREATE, "!(context.token.claims has suspended)", &given),
+                "a claim of the token is not of the type it is configured with"
+            );
+        }
+        given.now = Timestamp::MIN;
+        assert_eq!(
+            undecidable(CREATE, "context.time.hour == 1", &given),
+            "a value is not one that Cedar can hold"
+        );
+    }
+
+    #[test]
+    fn only_what_policies_read_is_built() {
+        let parts = |condition: &str| {
+            let policies = load(&format!(
+                "@id(\"p\") permit (principal is Caller, action == Action::\"orders.v2.getOrder\", resource) {condition};"
+            ));
+            Part::read_by(policies.policies.iter().map(|named| &named.written.policy))
+        };
+        assert_eq!(parts(""), []);
+        assert_eq!(parts("when { principal.tier == \"gold\" }"), []);
+        assert_eq!(
+            parts("when { context.deprecated } unless { context.token.present }"),
+            [Part::Deprecated, Part::Token]
+        );
+        assert_eq!(
+            parts("when { if context has time then context.path.order == \"1\" else false }"),
+            [Part::Path, Part::Time]
+        );
+        assert_eq!(parts("when { context has token.subject }"), [Part::Token]);
+        assert_eq!(
+            parts(
+                "when { [context.address].contains(ip(\"::1\")) || {a: context.query} == {a: context.query} }"
+            ),
+            [Part::Address, Part::Query]
+        );
+        assert_eq!(parts("when { context == context }"), Part::ALL);
+    }
+
+    #[test]
+    fn the_whole_context_is_what_the_schema_says() {
+        let policies = load("");
+        let schema: cedar_policy::Schema = policies.cedar_schema().parse().unwrap();
+        let mut full = bare();
+        full.path = vec![("order", "7"), ("line", "1")];
+        full.query = vec![("store", "12"), ("filter[status]", "open")];
+        full.certificate = Some(CertificateFacts { dns: vec!["a"], uris: vec!["b"], sha256: "00" });
+        full.token = Some(TokenFacts {
+            subject: Some("s"),
+            client_id: Some("c"),
+            actor: Some("a"),
+            scopes: vec!["x"],
+            issuer: "i",
+            claims: vec![("level", ClaimValue::Integer(1)), ("roles", ClaimValue::Texts(vec!["r"]))],
+        });
+        let least = Circumstances { path: full.path.clone(), ..bare() };
+        for operation in 0..5 {
+            for given in [&full, &least] {
+                let known: &Policies = &policies;
+                let asked = known.ask(Principal::Caller(1), operation).ok().unwrap();
+                let context = build(&Part::ALL, &asked.operation.facts, &claims(), given).unwrap();
+                assert!(context.validate(&schema, &asked.operation.action).is_ok());
+            }
+        }
+    }
+}

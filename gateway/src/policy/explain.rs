@@ -191,3 +191,112 @@ fn reported<S: Serializer>(refusal: &PolicyRefusal, serializer: S) -> Result<S::
 pub(super) fn shown<S: Serializer>(place: &Place, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(place)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::retailer::*;
+    use super::*;
+
+    fn outcome(condition: &str) -> Outcome {
+        let policies =
+            load(&format!("@id(\"p\") permit (principal is Caller, action, resource) {condition};"));
+        policies.explain(ACME, CREATE, &bare()).policies.swap_remove(0).outcome
+    }
+
+    #[test]
+    fn the_condition_that_does_not_hold_is_named() {
+        let unmet = |text: &str| Outcome::NotSatisfied(text.to_owned());
+        assert_eq!(outcome(""), Outcome::Satisfied);
+        assert_eq!(outcome("when { principal.tier == \"gold\" }"), Outcome::Satisfied);
+        assert_eq!(
+            outcome(
+                "when { principal.tier == \"gold\" && context.certificate.present && context.deprecated }"
+            ),
+            unmet("when { context.certificate.present }")
+        );
+        assert_eq!(
+            outcome("when { principal has ceiling && principal.ceiling < 5 } when { false }"),
+            unmet("when { principal.ceiling < 5 }")
+        );
+        assert_eq!(
+            outcome("when { true } unless { !context.token.present || context.deprecated }"),
+            unmet("unless { (!context.token.present) || context.deprecated }")
+        );
+        assert_eq!(
+            outcome("when { context.token.claims has store && context.token.claims.store == \"1\" }"),
+            unmet("when { context.token.claims has store }")
+        );
+    }
+
+    #[test]
+    fn a_failure_is_told_in_cedars_words() {
+        let failed = outcome("when { principal has ceiling && principal.ceiling * 2 > 0 }");
+        assert!(matches!(&failed, Outcome::Failed(why) if why.contains("integer overflow")), "{failed:?}");
+    }
+
+    #[test]
+    fn every_policy_is_told_of_with_its_place() {
+        let policies = load(
+            "@id(\"robots\") permit (principal in Group::\"robots\", action, resource);\n\
+             @id(\"all\") @owner(\"sales\") permit (principal is Caller, action, resource);\n\
+             @id(\"freeze\") @reason(\"frozen\") @description(\"Year end\")\nforbid (principal, action, resource) when { context.deprecated };",
+        );
+        let explanation = policies.explain(ACME, CREATE, &bare());
+        assert_eq!(explanation.decision, Verdict::Permitted(vec!["all".into()]));
+        let told: Vec<_> = explanation
+            .policies
+            .iter()
+            .map(|said| (&*said.id, said.place.line(), said.effect, said.outcome.clone()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("robots", 1, "permit", Outcome::NotApplicable),
+                ("all", 2, "permit", Outcome::Satisfied),
+                ("freeze", 3, "forbid", Outcome::NotSatisfied("when { context.deprecated }".to_owned())),
+            ]
+        );
+        let freeze = &explanation.policies[2].annotations;
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(*freeze, [pair("description", "Year end"), pair("reason", "frozen")]);
+    }
+
+    #[test]
+    fn what_is_refused_before_policies_are_asked_is_told_so() {
+        let policies = load("@id(\"all\") permit (principal is Caller, action, resource);");
+        let explanation = policies.explain(CLERK, CREATE, &bare());
+        assert_eq!(explanation.decision, Verdict::Refused(PolicyRefusal::KindNotServed));
+        assert_eq!(explanation.policies[0].outcome, Outcome::NotApplicable);
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_shown_whole_is_explained_as_far_as_it_goes() {
+        let policies = load(
+            "@id(\"all\") permit (principal is Caller, action, resource);\n\
+             @id(\"seven\") forbid (principal, action == Action::\"orders.v2.getOrder\", resource) when { context.path.order == \"7\" };",
+        );
+        let explanation = policies.explain(ACME, READ, &bare());
+        let because = "a parameter of the path is missing or repeated";
+        assert_eq!(explanation.decision, Verdict::Refused(PolicyRefusal::Undecidable { because }));
+        assert_eq!(explanation.policies[0].outcome, Outcome::Satisfied);
+        assert!(matches!(&explanation.policies[1].outcome, Outcome::Failed(why) if why.contains(because)));
+    }
+
+    #[test]
+    fn an_explanation_is_json_for_a_console() {
+        let explanation = load("@id(\"p\") permit (principal is Caller, action, resource) when { false };")
+            .explain(ACME, CREATE, &bare());
+        let mut shown = serde_json::to_value(&explanation).unwrap();
+        let place = shown["policies"][0]["place"].take();
+        assert!(place.as_str().unwrap().ends_with("p.cedar:1:1"), "{place}");
+        assert_eq!(
+            shown,
+            json!({
+                "decision": {"refused": {"reason": "policy-denied", "because": "no policy permits the request", "policies": []}},
+                "policies": [{"id": "p", "place": null, "effect": "permit", "annotations": [], "outcome": {"not-satisfied": "when { false }"}}],
+            })
+        );
+    }
+}

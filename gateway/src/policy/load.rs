@@ -27,28 +27,32 @@ impl Policies {
         claims: &[(String, ValueType)],
     ) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut found = Diagnostics::new();
+        let policies = Self::read(directory, &Facts { callers, operations, claims }, &mut found);
+        in_order(found).into_result(policies)
+    }
+
+    fn read(directory: &Path, facts: &Facts<'_>, found: &mut Diagnostics) -> Option<Self> {
+        let Facts { callers, operations, claims } = *facts;
         let vocabulary = found.keep(Vocabulary::new(callers, operations));
-        let named = annotations::name(source::read(directory, &mut found), &mut found);
+        let named = annotations::name(source::read(directory, found), found);
         let place = Place::file(&directory.display().to_string());
         if named.is_empty() && !found.has_errors() {
             let none = Diagnostic::warning(place.clone(), "holds no policy, so everything is refused");
             found.push(none.help("what a `permit` in a `*.cedar` file allows is allowed, and nothing else"));
         }
-        let Some(vocabulary) = vocabulary else { return Err(found) };
+        let vocabulary = vocabulary?;
         let text = schema::write(&vocabulary, operations, claims);
         let broken = |e: Unbuildable| {
             let said = format!("the names that policies use cannot be declared: {e}");
             Diagnostics::from(Diagnostic::error(place.clone(), said))
         };
         let declared = declare(&text, callers, operations).map_err(broken);
-        let Some((schema, entities)) = found.keep(declared) else { return Err(found) };
-        check::check(&named, &vocabulary, operations, schema, &mut found);
+        let (schema, entities) = found.keep(declared)?;
+        check::check(&named, &vocabulary, operations, schema, found);
         if found.has_errors() {
-            return Err(found);
+            return None;
         }
-        let facts = Facts { callers, operations, claims };
-        let policies = found.keep(compile(named, &facts, entities, text).map_err(broken));
-        found.into_result(policies)
+        found.keep(compile(named, facts, entities, text).map_err(broken))
     }
 
     /// What policies may name, in Cedar's schema language, for editors.
@@ -62,6 +66,16 @@ struct Facts<'a> {
     callers: &'a [CallerFacts],
     operations: &'a [OperationFacts],
     claims: &'a [(String, ValueType)],
+}
+
+/// Mistakes as somebody reads files: one after the other, from the top.
+fn in_order(found: Diagnostics) -> Diagnostics {
+    let mut all: Vec<Diagnostic> = found.into_iter().collect();
+    let key = |place: &Place| (place.file_name().to_owned(), place.line(), place.column());
+    all.sort_by_cached_key(|mistake| mistake.place().map(key));
+    let mut ordered = Diagnostics::new();
+    all.into_iter().for_each(|mistake| ordered.push(mistake));
+    ordered
 }
 
 fn declare(

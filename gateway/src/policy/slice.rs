@@ -137,3 +137,176 @@ impl Standings {
 /// Slices kept, of a few kilobytes each: the busy operations of hundreds of standings. One that was put
 /// out is made again, in the time of a few evaluations.
 const SLICES_MAX: usize = 16_384;
+
+#[cfg(test)]
+mod tests {
+    use cedar_policy::{Authorizer, Context, Decision, PolicyId};
+    use proptest::prelude::*;
+
+    use super::super::authorise::{Policies, Principal};
+    use super::super::circumstances::*;
+    use super::super::context;
+    use super::super::retailer::*;
+    use super::*;
+
+    /// Policies of every sort: scopes of all forms, conditions over all parts of the context, failures.
+    const POOL: [&str; 22] = [
+        "permit (principal is Caller, action, resource)",
+        "permit (principal in Group::\"channels\", action in Action::\"read\", resource)",
+        "permit (principal in Group::\"robots\", action, resource in Api::\"stock\")",
+        "permit (principal in Kind::\"partner\", action in Action::\"orders\", resource) when { context.certificate.present }",
+        "permit (principal == Caller::\"clerk\", action in [Action::\"orders.v1\", Action::\"stock\"], resource)",
+        "permit (principal is Anonymous, action == Action::\"stock.v1.getStock\", resource) when { context.address.isInRange(ip(\"192.0.2.0/24\")) }",
+        "permit (principal is Caller, action, resource) when { context.token.scopes.contains(\"orders:write\") }",
+        "permit (principal is Caller, action, resource) when { context has certificate && context.certificate.dns.contains(\"acme.example\") }",
+        "permit (principal is Caller, action, resource) when { principal has stores && principal.stores.contains(\"12\") }",
+        "permit (principal is Caller, action == Action::\"orders.v2.getOrder\", resource) when { context.path.order == \"7\" }",
+        "permit (principal is Caller, action == Action::\"orders.v2.searchOrders\", resource) when { context.query has store && context.query.store == \"12\" }",
+        "forbid (principal, action, resource) when { context.deprecated }",
+        "forbid (principal, action, resource) when { context.time.hour < 6 || context.time.weekday > 6 }",
+        "forbid (principal, action, resource) when { context.time.now < datetime(\"2026-06-01T00:00:00Z\") }",
+        "forbid (principal in Group::\"marketplaces\", action in Action::\"write\", resource) unless { context.certificate.present }",
+        "forbid (principal == Caller::\"web-shop\", action, resource == Contract::\"orders.v1\")",
+        "forbid (principal, action, resource) when { context.token has subject && context.token.subject == \"mallory\" }",
+        "forbid (principal, action, resource) when { context.token.claims has suspended && context.token.claims.suspended }",
+        "forbid (principal, action == Action::\"orders.v2.searchOrders\", resource) when { context.query has \"filter[status]\" && context.query[\"filter[status]\"].contains(\"paid\") }",
+        "permit (principal is Caller, action, resource) when { principal has ceiling && principal.ceiling + principal.ceiling > 0 }",
+        "forbid (principal is Caller, action in Action::\"orders.v2\", resource) when { principal has ceiling && principal.ceiling * 2 > 0 }",
+        "permit (principal is Caller, action, resource) when { principal.owner == \"sales\" } unless { context.certificate has sha256 && context.certificate.sha256 == \"00\" }",
+    ];
+
+    fn pool(chosen: &[&str]) -> String {
+        chosen.iter().enumerate().map(|(n, policy)| format!("@id(\"p{n}\") {policy};\n")).collect()
+    }
+
+    /// Cedar over all policies and the whole context, with the one rule that is ours: a failure refuses.
+    fn by_the_book(
+        policies: &Policies,
+        principal: Principal,
+        operation: usize,
+        given: &Circumstances<'_>,
+    ) -> String {
+        let Ok(asked) = policies.ask(principal, operation) else { return "kind-not-served".to_owned() };
+        let context: Context =
+            match context::build(&Part::ALL, &asked.operation.facts, &policies.claims, given) {
+                Ok(context) => context,
+                Err(_) => return "policy-undecidable".to_owned(),
+            };
+        let all =
+            PolicySet::from_policies(policies.policies.iter().map(|n| n.written.policy.clone())).unwrap();
+        let response =
+            Authorizer::new().is_authorized(&asked.request(context).unwrap(), &all, &policies.entities);
+        let index = |id: &PolicyId| policies.by_id[AsRef::<str>::as_ref(id)];
+        let mut reasons: Vec<usize> = response.diagnostics().reason().map(index).collect();
+        reasons.sort_unstable();
+        let ids: Vec<&str> = reasons.iter().map(|n| &*policies.policies[*n].id).collect();
+        match (response.decision(), response.diagnostics().errors().count()) {
+            (Decision::Deny, _) if !ids.is_empty() => "policy-forbidden".to_owned(),
+            (_, 1..) => "policy-error".to_owned(),
+            (Decision::Deny, 0) => "policy-denied".to_owned(),
+            (Decision::Allow, 0) => format!("permit {}", ids.join(" ")),
+        }
+    }
+
+    fn sliced(
+        policies: &Policies,
+        principal: Principal,
+        operation: usize,
+        given: &Circumstances<'_>,
+    ) -> String {
+        match policies.authorise(principal, operation, given) {
+            Ok(permit) => format!("permit {}", permit.policies().join(" ")),
+            Err(refusal) => refusal.reason().to_owned(),
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    struct Drawn {
+        address: &'static str,
+        now: &'static str,
+        certificate: Option<&'static str>,
+        token: Option<(Option<&'static str>, Vec<&'static str>, Option<bool>)>,
+        order: &'static str,
+        query: Vec<(&'static str, &'static str)>,
+        deprecated: bool,
+    }
+
+    impl Drawn {
+        fn circumstances(&self) -> Circumstances<'_> {
+            Circumstances {
+                address: self.address.parse().unwrap(),
+                now: self.now.parse().unwrap(),
+                certificate: self.certificate.map(|dns| CertificateFacts {
+                    dns: vec![dns],
+                    uris: vec![],
+                    sha256: if dns == "acme.example" { "00" } else { "11" },
+                }),
+                token: self.token.as_ref().map(|(subject, scopes, suspended)| TokenFacts {
+                    issuer: "https://login.example",
+                    subject: *subject,
+                    client_id: None,
+                    scopes: scopes.clone(),
+                    actor: None,
+                    claims: suspended.map(|s| ("suspended", ClaimValue::Boolean(s))).into_iter().collect(),
+                }),
+                path: vec![("order", self.order), ("line", "1")],
+                query: self.query.clone(),
+                deprecation: if self.deprecated { Deprecation::Deprecated } else { Deprecation::Current },
+            }
+        }
+    }
+
+    fn drawn() -> impl Strategy<Value = Drawn> {
+        let address =
+            prop::sample::select(vec!["192.0.2.7", "::ffff:192.0.2.9", "2001:db8::1", "198.51.100.1"]);
+        let now = prop::sample::select(vec![
+            "2026-11-02T10:00:00Z",
+            "2026-05-04T04:00:00Z",
+            "2026-11-01T12:00:00Z",
+        ]);
+        let certificate = prop::option::of(prop::sample::select(vec!["acme.example", "other.example"]));
+        let token = prop::option::of((
+            prop::option::of(prop::sample::select(vec!["mallory", "alice"])),
+            prop::sample::subsequence(vec!["orders:read", "orders:write"], 0..=2),
+            prop::option::of(any::<bool>()),
+        ));
+        let order = prop::sample::select(vec!["7", "8"]);
+        let query = prop::sample::subsequence(
+            vec![("store", "12"), ("filter[status]", "open"), ("filter[status]", "paid"), ("unknown", "x")],
+            0..=4,
+        );
+        (address, now, certificate, token, order, query, any::<bool>()).prop_map(
+            |(address, now, certificate, token, order, query, deprecated)| Drawn {
+                address,
+                now,
+                certificate,
+                token,
+                order,
+                query,
+                deprecated,
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn a_slice_decides_as_all_policies_together_do(
+            chosen in prop::sample::subsequence(POOL.to_vec(), 0..=7),
+            requests in prop::collection::vec(drawn(), 4),
+        ) {
+            let policies = load(&pool(&chosen));
+            let everyone = (0..4).map(Principal::Caller).chain([Principal::Anonymous]);
+            for principal in everyone {
+                for operation in 0..5 {
+                    for request in &requests {
+                        let given = request.circumstances();
+                        let sliced = sliced(&policies, principal, operation, &given);
+                        let whole = by_the_book(&policies, principal, operation, &given);
+                        prop_assert_eq!(sliced, whole);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -140,8 +140,11 @@ impl Source {
         let at = offset(mistake).unwrap_or_default();
         let said = mistake.to_string();
         let told = weigh(self.place(at), said.strip_prefix(prefix).unwrap_or(&said).to_owned());
-        match mistake.help() {
-            Some(help) => told.help(help.to_string()),
+        match mistake.help().map(|help| help.to_string()) {
+            // Only callers have facts, and Cedar's word for the one in hand is `e`.
+            Some(help) => {
+                told.help(help.strip_prefix(prefix).unwrap_or(&help).replace("`e has ", "`principal has "))
+            }
             None => told,
         }
     }
@@ -189,3 +192,98 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const POLICIES_MAX: usize = 10_000;
 /// `policies/<area>/<team>/`, and one to spare; it also ends a walk through a loop of links.
 const DEPTH_MAX: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::retailer::*;
+    use super::*;
+
+    const POLICY: &str = "@id(\"p\") permit (principal is Caller, action, resource);";
+
+    fn found(files: &[(&str, &str)]) -> Vec<String> {
+        match load_files(files) {
+            Ok((_, warnings)) => warnings.iter().map(short).collect(),
+            Err(mistakes) => mistakes.iter().map(short).collect(),
+        }
+    }
+
+    #[test]
+    fn bad_syntax_is_told_with_its_place_in_each_file() {
+        let told = found(&[
+            ("a.cedar", "@id(\"a\")\npermit (principal is Caller, action, resource)\nwhen { 1 + };"),
+            ("b.cedar", "@id(\"b\") permit (principal, acton, resource);"),
+            ("c.cedar", POLICY),
+        ]);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].starts_with("a.cedar:3:12: Error: unexpected token `}`"), "{told:?}");
+        assert!(told[1].starts_with("b.cedar:1:29: Error: "), "{told:?}");
+    }
+
+    #[test]
+    fn columns_count_characters_and_lines_both_endings() {
+        let text = "// \u{e9}\r\n@description(\"\u{e9}\u{1f600}\") @id(\"B\") permit (principal is Caller, action, resource);";
+        assert!(found(&[("a.cedar", text)])[0].starts_with("a.cedar:2:20: Error: `B` is not an id"));
+    }
+
+    #[test]
+    fn a_template_is_refused() {
+        let told = found(&[("a.cedar", "@id(\"a\") permit (principal == ?principal, action, resource);")]);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("a.cedar:1:1: Error: is a template, which nothing fills"), "{told:?}");
+    }
+
+    #[test]
+    fn only_cedar_files_count_and_hidden_ones_do_not() {
+        let broken = "not cedar";
+        let files = [
+            ("p.cedar", POLICY),
+            ("notes.md", broken),
+            (".p.cedar", broken),
+            ("..data/p.cedar", POLICY),
+            ("tests/t.yaml", broken),
+        ];
+        assert!(found(&files).is_empty(), "{:?}", found(&files));
+    }
+
+    #[test]
+    fn files_in_folders_count_too() {
+        let told = found(&[("team/area/p.cedar", "permit")]);
+        assert!(told[0].starts_with("p.cedar:1:"), "{told:?}");
+        let told = found(&[("a/b/c/d/p.cedar", POLICY)]);
+        assert!(told[0].contains("is nested deeper than 3 directories"), "{told:?}");
+    }
+
+    #[test]
+    fn an_empty_directory_is_a_warning_and_none_an_error() {
+        assert!(found(&[])[0].contains("Warning: holds no policy, so everything is refused"));
+        let gone = Path::new("/nowhere/policies");
+        let Err(mistakes) = super::super::Policies::load(gone, &callers(), &operations(), &claims()) else {
+            panic!()
+        };
+        assert_eq!(mistakes.to_string(), "/nowhere/policies:1:1: error: cannot be read: entity not found");
+    }
+
+    #[test]
+    fn a_file_too_large_or_not_text_is_refused() {
+        let large = format!("{POLICY}//{}", " ".repeat(1024 * 1024));
+        assert!(found(&[("a.cedar", &large)])[0].contains("is larger than 1048576 bytes"));
+        let directory = directory(&[]);
+        std::fs::write(directory.path().join("a.cedar"), b"\xff\xfe").unwrap();
+        let mut mistakes = Diagnostics::new();
+        assert!(read(directory.path(), &mut mistakes).is_empty());
+        assert!(mistakes.to_string().contains("cannot be read: invalid data"), "{mistakes}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn any_text_is_read_or_told_and_never_panics(text in "(@id\\(\"a\"\\)|permit|forbid|\\(|\\)|principal|action|when|\\{|\\}|;|\"|[a-z.\u{e9}]| |\n|==|in){0,24}") {
+            let source = Source { name: "a".into(), text: text.into() };
+            if let Err(mistakes) = source.parse() {
+                prop_assert!(mistakes.has_errors());
+            }
+        }
+    }
+}

@@ -334,3 +334,219 @@ fn pointer(part: &str, key: &str) -> String {
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 /// 2026-01-01T12:00:00Z, a Thursday in working hours.
 const NOON: Timestamp = Timestamp::constant(1_767_268_800, 0);
+
+#[cfg(test)]
+mod tests {
+    use super::super::retailer::{directory, load, short};
+    use super::*;
+
+    const POLICIES: &str = "
+@id(\"marketplace-orders\")
+permit (principal in Group::\"marketplaces\", action == Action::\"orders.v2.createOrder\", resource)
+when { context.certificate.present };
+@id(\"reads\")
+permit (principal is Caller, action in Action::\"read\", resource);
+@id(\"closed-on-sunday\")
+forbid (principal, action in Action::\"read\", resource) when { context.time.weekday == 7 };
+@id(\"doubled\")
+permit (principal is Caller, action == Action::\"orders.v2.searchOrders\", resource)
+when { principal has ceiling && principal.ceiling + principal.ceiling > 0 };
+";
+
+    fn run(tests: &str) -> (Vec<TestOutcome>, Vec<String>) {
+        let directory = directory(&[("t.yaml", tests)]);
+        let (outcomes, found) = run_tests(directory.path(), &load(POLICIES));
+        let told = found.iter().filter(|d| !d.message().contains("decides in no test")).map(short).collect();
+        (outcomes, told)
+    }
+
+    /// The failure of one test, empty when it is passed; its keys beside the name are given.
+    #[track_caller]
+    fn check(test: &str, expected: &str) {
+        let (outcomes, told) = run(&format!("tests: [{{ name: n, {test} }}]"));
+        assert!(told.is_empty(), "{test}: {told:?}");
+        assert_eq!(outcomes[0].failure.as_deref().unwrap_or_default(), expected, "{test}");
+    }
+
+    /// What is told of a file that is not a test of anything.
+    #[track_caller]
+    fn wrong(test: &str, expected: &str) {
+        let (outcomes, told) = run(&format!("tests:\n  - {{ name: n, {test} }}\n"));
+        assert!(outcomes.is_empty(), "{outcomes:?}");
+        assert_eq!(told.join("\n"), expected, "{test}");
+    }
+
+    #[test]
+    fn a_test_is_passed_by_the_decision_it_names() {
+        check(
+            "caller: acme, operation: orders.v2.createOrder, with: {certificate: true, scopes: [orders:write]}, \
+             expect: allow, by: [marketplace-orders]",
+            "",
+        );
+        check("caller: clerk, operation: stock.v1.getStock, expect: allow, by: [reads]", "");
+        check(
+            "caller: clerk, operation: stock.v1.getStock, with: {time: 2026-11-01T10:00:00Z}, expect: refuse, by: [closed-on-sunday]",
+            "",
+        );
+        check("caller: anonymous, operation: stock.v1.getStock, expect: refuse", "");
+        check(
+            "caller: acme, operation: orders.v2.createOrder, with: {scopes: [orders:write]}, expect: refuse",
+            "",
+        );
+        check(
+            "caller: clerk, operation: orders.v2.createOrder, with: {scopes: [orders:write]}, expect: refuse",
+            "",
+        );
+    }
+
+    #[test]
+    fn a_failed_test_says_why() {
+        check(
+            "caller: acme, operation: orders.v2.createOrder, with: {scopes: [orders:write]}, expect: allow",
+            "it is refused: no policy permits the request\n  \
+             `marketplace-orders`: does not hold: when { context.certificate.present }",
+        );
+        check("caller: clerk, operation: stock.v1.getStock, expect: refuse", "it is allowed by reads");
+        check(
+            "caller: clerk, operation: stock.v1.getStock, expect: allow, by: [marketplace-orders]",
+            "`marketplace-orders` does not decide so\n  \
+             `closed-on-sunday`: does not hold: when { context.time.weekday == 7 }",
+        );
+    }
+
+    #[test]
+    fn a_refusal_by_accident_passes_no_test() {
+        let (outcomes, _) =
+            run("tests: [{name: n, caller: acme, operation: orders.v2.searchOrders, expect: refuse}]");
+        let failure = outcomes[0].failure.as_deref().unwrap();
+        assert!(failure.starts_with("it is refused by accident: a policy failed to evaluate"), "{failure}");
+        assert!(failure.contains("`doubled`: failed: integer overflow"), "{failure}");
+    }
+
+    #[test]
+    fn scopes_that_are_not_enough_fail_the_test_whatever_it_expects() {
+        let want = "the policies are never asked: the operation wants the scopes [orders:write]";
+        for expect in ["allow", "refuse"] {
+            check(&format!("caller: acme, operation: orders.v2.createOrder, expect: {expect}"), want);
+            let other = "with: {scopes: [orders:read]}";
+            check(
+                &format!("caller: acme, operation: orders.v2.createOrder, {other}, expect: {expect}"),
+                want,
+            );
+        }
+    }
+
+    #[test]
+    fn unknown_names_are_told_with_place_and_what_was_meant() {
+        wrong(
+            "caller: acm, operation: orders.v2.creatOrder, expect: allow, by: [read]",
+            "t.yaml:2:24: Error: unknown caller `acm` (help: did you mean `acme`?)\n\
+             t.yaml:2:40: Error: unknown operation `orders.v2.creatOrder` (help: did you mean `orders.v2.createOrder`?)\n\
+             t.yaml:2:82: Error: unknown policy `read` (help: did you mean `reads`?)",
+        );
+        wrong(
+            "caller: acme, operation: orders.v2.getOrder, expect: allow, with: {path: {ordr: 7}, query: {x: 1}, claims: {stor: a}}",
+            "t.yaml:2:90: Error: unknown path parameter `ordr` (help: did you mean `order`?)\n\
+             t.yaml:2:108: Error: unknown query parameter `x`\n\
+             t.yaml:2:124: Error: unknown claim `stor` (help: did you mean `store`?)",
+        );
+    }
+
+    #[test]
+    fn values_of_the_wrong_form_are_told_with_their_place() {
+        let request = "caller: acme, operation: orders.v2.getOrder, expect: allow";
+        wrong(
+            &format!("{request}, with: {{address: here, time: noon}}"),
+            "t.yaml:2:92: Error: is not an IP address\nt.yaml:2:104: Error: is not a time such as 2026-11-01T10:00:00Z",
+        );
+        wrong(
+            &format!("{request}, with: {{claims: {{level: high}}}}"),
+            "t.yaml:2:99: Error: claim `level` is configured as a Long",
+        );
+        wrong(
+            &format!("{request}, exepct: allow"),
+            "t.yaml:2:76: Error: unknown key `exepct` (help: did you mean `expect`?)",
+        );
+        wrong(
+            "caller: acme, operation: a, expect: allowed",
+            "t.yaml:2:52: Error: `allowed` is not one of the values known here (help: did you mean `allow`?)",
+        );
+    }
+
+    #[test]
+    fn everything_written_in_a_test_reaches_the_policies() {
+        let policies = load(
+            "@id(\"p\") permit (principal is Caller, action == Action::\"orders.v2.searchOrders\", resource) when {
+               context.certificate.dns.contains(\"a.example\") && context.certificate.uris.contains(\"spiffe://a\") &&
+               context.certificate has sha256 && context.certificate.sha256 == \"00\" &&
+               context.token has issuer && context.token.issuer == \"https://i\" &&
+               context.token has subject && context.token.subject == \"s\" &&
+               context.token has client_id && context.token.client_id == \"c\" &&
+               context.token has actor && context.token.actor == \"a\" &&
+               context.token.scopes.contains(\"x\") &&
+               context.token.claims has level && context.token.claims.level == 3 &&
+               context.token.claims has roles && context.token.claims.roles.contains(\"r\") &&
+               context.token.claims has suspended && !context.token.claims.suspended &&
+               context.address == ip(\"192.0.2.9\") && context.time.hour == 8 && context.deprecated &&
+               context.query has store && context.query.store == \"12\" &&
+               context.query has \"filter[status]\" && context.query[\"filter[status]\"] == [\"open\", \"1\"] };",
+        );
+        let directory = directory(&[(
+            "t.yml",
+            "tests:
+  - name: all of it
+    caller: acme
+    operation: orders.v2.searchOrders
+    with:
+      certificate: {dns: [a.example], uris: ['spiffe://a'], sha256: '00'}
+      token: {issuer: 'https://i', subject: s, client_id: c, actor: a}
+      scopes: [x]
+      claims: {level: 3, roles: [r], suspended: false}
+      address: 192.0.2.9
+      time: 2026-11-02T09:15:00+01:00
+      deprecated: true
+      query: {store: 12, 'filter[status]': [open, 1]}
+    expect: allow
+    by: [p]
+",
+        )]);
+        let (outcomes, found) = run_tests(directory.path(), &policies);
+        assert!(found.is_empty(), "{found}");
+        assert_eq!(outcomes[0].failure, None, "{outcomes:?}");
+        assert_eq!(
+            (outcomes[0].expected, &*outcomes[0].got, outcomes[0].place.line()),
+            ("allow", "allowed", 2)
+        );
+    }
+
+    #[test]
+    fn a_policy_that_decides_in_no_test_is_a_warning() {
+        let directory = directory(&[(
+            "t.yaml",
+            "tests: [{name: n, caller: clerk, operation: stock.v1.getStock, expect: allow}]",
+        )]);
+        let (_, found) = run_tests(directory.path(), &load(POLICIES));
+        let told: Vec<String> = found.iter().map(short).collect();
+        assert_eq!(
+            told,
+            [
+                "p.cedar:2:1: Warning: policy `marketplace-orders` decides in no test",
+                "p.cedar:7:1: Warning: policy `closed-on-sunday` decides in no test",
+                "p.cedar:9:1: Warning: policy `doubled` decides in no test",
+            ]
+        );
+    }
+
+    #[test]
+    fn no_tests_at_all_is_a_warning() {
+        let (outcomes, found) = run_tests(Path::new("/nowhere"), &load(POLICIES));
+        assert!(outcomes.is_empty() && !found.has_errors() && !found.is_empty());
+    }
+
+    #[test]
+    fn editors_get_a_schema_of_the_form() {
+        let schema = super::super::test_schema();
+        assert_eq!(schema["properties"]["tests"]["type"], "array");
+        assert_eq!(schema["additionalProperties"], false);
+    }
+}

@@ -37,9 +37,7 @@ pub(super) struct Trial {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Expect {
-    /// It is permitted.
     Allow,
-    /// It is not.
     Refuse,
 }
 

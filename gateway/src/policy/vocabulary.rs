@@ -187,3 +187,95 @@ fn facts(callers: &[CallerFacts], mistakes: &mut Diagnostics) -> BTreeMap<String
         .map(|(name, (value_type, _, seen))| (name.to_owned(), Fact { value_type, presence: presence(seen) }))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::facts::Attribute;
+    use super::super::retailer::*;
+    use super::*;
+
+    #[track_caller]
+    fn check(callers: &[CallerFacts], operations: &[OperationFacts], expected: &str) {
+        let told = match Vocabulary::new(callers, operations) {
+            Ok(_) => String::new(),
+            Err(mistakes) => mistakes.iter().map(short).collect::<Vec<_>>().join("\n"),
+        };
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn an_api_may_not_be_called_as_a_group_of_operations() {
+        check(
+            &[],
+            &[operation("read", "v1", "get", Access::Read)],
+            "openapi.yaml:1:1: Error: policies could not tell `read` from all operations that read of the same name",
+        );
+    }
+
+    #[test]
+    fn no_two_things_share_the_name_of_an_action() {
+        let of = |api, version, id| operation(api, version, id, Access::Read);
+        check(&[], &[of("a", "v1", "x"), of("a", "v2", "x"), of("a", "v1", "y")], "");
+        check(
+            &[],
+            &[of("a", "v1", "x"), of("a", "v1", "x")],
+            "openapi.yaml:1:1: Error: policies could not tell `a.v1.x` from another operation of the same name",
+        );
+        check(
+            &[],
+            &[of("a.b", "c", "x"), of("a", "b.c", "y")],
+            "openapi.yaml:1:1: Error: policies could not tell `a.b.c` from version c of a.b of the same name",
+        );
+        check(
+            &[],
+            &[of("a", "v1", "x"), of("a.v1", "x", "y")],
+            "openapi.yaml:1:1: Error: policies could not tell `a.v1` from version v1 of a of the same name\n\
+             openapi.yaml:1:1: Error: policies could not tell `a.v1.x` from version x of a.v1 of the same name",
+        );
+    }
+
+    #[test]
+    fn a_caller_is_written_once_and_not_called_anonymous() {
+        let of = |id| caller(id, Kind::Bot, &[], &[]);
+        check(&[of("a"), of("b")], &[], "");
+        check(&[of("a"), of("a")], &[], "callers.yaml:1:1: Error: caller `a` is written twice");
+        check(
+            &[of("anonymous")],
+            &[],
+            "callers.yaml:1:1: Error: no caller may be called `anonymous`, the word for requests that prove none",
+        );
+    }
+
+    #[test]
+    fn a_fact_has_one_type_over_all_callers() {
+        let of = |id, value| caller(id, Kind::Bot, &[], &[("limit", value)]);
+        check(
+            &[of("a", Attribute::Integer(3)), of("b", Attribute::Text("3".to_owned()))],
+            &[],
+            "callers.yaml:1:1: Error: fact `limit` of `b` is a String (help: it is a Long for `a`; policies need one type for all)",
+        );
+    }
+
+    #[test]
+    fn a_fact_may_not_take_the_place_of_what_every_caller_has() {
+        for name in ["id", "kind", "owner", "__entity"] {
+            let odd = caller("a", Kind::Bot, &[], &[(name, Attribute::Boolean(true))]);
+            let said = format!(
+                "callers.yaml:1:1: Error: a fact may not be called `{name}`, which every caller has of itself"
+            );
+            check(&[odd], &[], &said);
+        }
+    }
+
+    #[test]
+    fn names_of_any_characters_make_a_schema_that_parses() {
+        let odd = "a\"b\\c\n\u{0}\u{e9}\u{202e}'$";
+        let callers = [caller(odd, Kind::Bot, &[odd], &[(odd, Attribute::Text(odd.to_owned()))])];
+        let mut operation = operation("x", "v1", odd, Access::Read);
+        operation.path_parameters = vec![odd.to_owned(), odd.to_owned()];
+        let directory = directory(&[]);
+        let claims = [(odd.to_owned(), ValueType::Texts)];
+        let loaded = super::super::Policies::load(directory.path(), &callers, &[operation], &claims);
+        assert!(loaded.is_ok_and(|(policies, _)| policies.cedar_schema().contains("a\\\"b\\\\c\\n")));
+    }
+}
