@@ -51,20 +51,16 @@ impl Part {
         }
     }
 
-    /// The parts that `policies` may read. All of them, when one of the policies uses `context` whole.
-    pub(super) fn read_by<'a>(policies: impl IntoIterator<Item = &'a Policy>) -> Vec<Self> {
-        let mut read = Vec::new();
-        for policy in policies {
-            match policy.to_pst() {
-                Ok(tree) => {
-                    for clause in tree.body().clauses() {
-                        let (Clause::When(condition) | Clause::Unless(condition)) = clause;
-                        read.extend(parts_in(condition));
-                    }
-                }
-                Err(_) => read.extend(Self::ALL),
-            }
-        }
+    /// The parts that a policy may read: all of them, when it uses `context` whole.
+    pub(super) fn read_by(policy: &Policy) -> Vec<Self> {
+        // What cannot be looked into may read anything.
+        let Ok(tree) = policy.to_pst() else { return Self::ALL.to_vec() };
+        let mut read: Vec<Self> = tree
+            .body()
+            .clauses()
+            .iter()
+            .flat_map(|(Clause::When(condition) | Clause::Unless(condition))| parts_in(condition))
+            .collect();
         read.sort_unstable();
         read.dedup();
         read
@@ -383,7 +379,7 @@ mod tests {
             let policies = load(&format!(
                 "@id(\"p\") permit (principal is Caller, action == Action::\"orders.v2.getOrder\", resource) {condition};"
             ));
-            Part::read_by(policies.policies.iter().map(|named| &named.written.policy))
+            Part::read_by(&policies.policies[0].written.policy)
         };
         assert_eq!(parts(""), []);
         assert_eq!(parts("when { principal.tier == \"gold\" }"), []);

@@ -16,6 +16,7 @@ use super::annotations::Named;
 use super::authorise::{Asked, Policies, PolicyRefusal, Principal};
 use super::circumstances::Circumstances;
 use super::context::{self, Part};
+use super::depth;
 use crate::diagnostic::Place;
 
 /// A decision, and what each policy said.
@@ -72,6 +73,15 @@ impl Policies {
     /// What [`Policies::authorise`] decides, and why.
     #[must_use]
     pub fn explain(
+        &self,
+        principal: Principal,
+        operation: usize,
+        circumstances: &Circumstances<'_>,
+    ) -> Explanation {
+        depth::with_room(|| self.explained(principal, operation, circumstances))
+    }
+
+    fn explained(
         &self,
         principal: Principal,
         operation: usize,

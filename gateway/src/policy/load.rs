@@ -10,7 +10,7 @@ use super::authorise::{KnownCaller, KnownOperation, Policies};
 use super::facts::{CallerFacts, OperationFacts, ValueType};
 use super::slice::Slices;
 use super::vocabulary::{ANONYMOUS, NOBODY, Unbuildable, Vocabulary, uid};
-use super::{check, entities, schema, source};
+use super::{check, depth, entities, schema, source};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 
 impl Policies {
@@ -27,7 +27,8 @@ impl Policies {
         claims: &[(String, ValueType)],
     ) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut found = Diagnostics::new();
-        let policies = Self::read(directory, &Facts { callers, operations, claims }, &mut found);
+        let facts = Facts { callers, operations, claims };
+        let policies = depth::with_room(|| Self::read(directory, &facts, &mut found));
         in_order(found).into_result(policies)
     }
 

@@ -23,6 +23,7 @@ mod authorise;
 mod check;
 mod circumstances;
 mod context;
+mod depth;
 mod entities;
 mod explain;
 mod facts;

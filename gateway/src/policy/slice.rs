@@ -34,6 +34,8 @@ pub(super) struct Slices {
     covering: Vec<Vec<usize>>,
     /// By policy, whom its scope is about, as an index of the distinct ones.
     whom: Vec<usize>,
+    /// By policy, what its conditions read.
+    parts: Vec<Vec<Part>>,
     /// By standing, which of those are true.
     standings: Vec<BTreeSet<usize>>,
     of_caller: Vec<usize>,
@@ -59,8 +61,9 @@ impl Slices {
         let mut standings = Standings { distinct, known: HashMap::new(), all: Vec::new() };
         let of_caller = callers.iter().map(|caller| standings.of(Whom::all_of(caller))).collect();
         let of_anonymous = standings.of(Whom::all_of_anonymous());
+        let parts = policies.iter().map(|named| Part::read_by(&named.written.policy)).collect();
         let made = Cache::new(SLICES_MAX);
-        Self { covering, whom, standings: standings.all, of_caller, of_anonymous, made }
+        Self { covering, whom, parts, standings: standings.all, of_caller, of_anonymous, made }
     }
 
     /// The standing of the caller at an index, or of nobody.
@@ -91,25 +94,29 @@ impl Slices {
         if let Some(slice) = self.made.get(&(operation, standing)) {
             return Ok(slice);
         }
-        let slice = Arc::new(Slice::new(&self.concerning(operation, standing), policies)?);
+        let slice = Arc::new(Slice::new(&self.concerning(operation, standing), policies, &self.parts)?);
         self.made.insert((operation, standing), Arc::clone(&slice));
         Ok(slice)
     }
 }
 
 impl Slice {
-    fn new(concerning: &[usize], policies: &[Named]) -> Result<Self, Unbuildable> {
+    fn new(concerning: &[usize], policies: &[Named], read: &[Vec<Part>]) -> Result<Self, Unbuildable> {
         let (mut permits, mut forbids, mut conditional) = (Vec::new(), Vec::new(), Vec::new());
+        let mut parts = BTreeSet::new();
         for n in concerning {
             let Some(policy) = policies.get(*n).map(|named| &named.written.policy) else { continue };
             match (policy.has_non_scope_constraint(), policy.effect()) {
-                (true, _) => conditional.push(policy.clone()),
+                (true, _) => {
+                    conditional.push(policy.clone());
+                    parts.extend(read.get(*n).into_iter().flatten().copied());
+                }
                 (false, Effect::Permit) => permits.push(*n),
                 (false, Effect::Forbid) => forbids.push(*n),
             }
         }
-        let parts = Part::read_by(&conditional);
-        Ok(Self { permits, forbids, conditional: PolicySet::from_policies(conditional)?, parts })
+        let (conditional, parts) = (PolicySet::from_policies(conditional)?, parts.into_iter().collect());
+        Ok(Self { permits, forbids, conditional, parts })
     }
 }
 

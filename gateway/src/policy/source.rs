@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use cedar_policy::{EntityUid, ParseErrors, Policy, PolicySet, Template};
 
+use super::depth::{self, TooDeep};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 
 /// One policy as written.
@@ -101,6 +102,7 @@ impl Source {
     }
 
     fn parse(&self) -> Result<Vec<Written>, Diagnostics> {
+        depth::check(&self.text).map_err(|TooDeep { at, what }| Diagnostic::error(self.place(at), what))?;
         let set = PolicySet::from_str(&self.text).map_err(|errors| self.told(&errors))?;
         let mut mistakes = Diagnostics::new();
         for template in set.templates() {
