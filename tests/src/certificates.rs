@@ -292,7 +292,8 @@ mod tests {
         let certs = crate::repository::folder("certs");
         let folder = tempfile::tempdir().unwrap();
         let run = || {
-            let script = std::process::Command::new(certs.join("make-development")).arg(folder.path()).output();
+            let script =
+                std::process::Command::new(certs.join("make-development")).arg(folder.path()).output();
             let output = script.unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             String::from_utf8(output.stdout).unwrap()
@@ -305,7 +306,9 @@ mod tests {
         for cell in rows.filter_map(|row| row.split('|').nth(1)) {
             let names: Vec<_> = cell.split('`').skip(1).step_by(2).collect();
             let stem = names[0].split('.').next().unwrap();
-            for name in names.iter().map(|n| if n.starts_with('.') { format!("{stem}{n}") } else { (*n).to_owned() }) {
+            for name in
+                names.iter().map(|n| if n.starts_with('.') { format!("{stem}{n}") } else { (*n).to_owned() })
+            {
                 let file = fs::metadata(folder.path().join(&name)).unwrap_or_else(|e| panic!("{name}: {e}"));
                 let secret = name.ends_with("key");
                 let mode = if secret { 0o600 } else { 0o644 };

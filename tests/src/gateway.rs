@@ -1,25 +1,27 @@
 //! The real program, run in a [`Folder`]: started, reloaded, stopped and killed as operators do it.
 
 mod client;
-mod process;
+mod command;
 mod raw;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 pub use client::{Client, ClientBuilder, Protocol, Reply};
-pub use process::{Finished, Signal, run};
+pub use command::{Finished, run};
 pub use raw::{RawConnection, RawReply};
 
 use crate::folder::Folder;
+use crate::process::{Process, TIME_MAX};
 use crate::world::World;
-use process::Process;
+
+pub use crate::process::Signal;
 
 /// A running gateway. It is killed when this value is dropped.
 pub struct Gateway {
@@ -64,7 +66,9 @@ impl Gateway {
     /// It ended, or did not serve in time: what it printed.
     pub async fn try_start(folder: &Folder, roots_pem: &str) -> Result<Self, String> {
         let settings_file = folder.settings_file();
-        let mut process = Process::spawn(folder.path(), &settings_file);
+        let mut command = Command::new(command::program());
+        command.args(["serve", "--config"]).arg(&settings_file).current_dir(folder.path());
+        let mut process = Process::spawn(command);
         let ready = process.wait_for_line(|line| line.contains(r#""event":"ready""#)).await?;
         let addresses = serde_json::from_str(&ready).map_err(|e| format!("{e} in {ready}"))?;
         Ok(Self { process, addresses, roots_pem: roots_pem.to_owned(), settings_file })
@@ -129,7 +133,7 @@ impl Gateway {
         let before = self.reload_state().await;
         self.signal(Signal::Reload);
         let started = Instant::now();
-        while started.elapsed() < OUTCOME_TIME_MAX {
+        while started.elapsed() < TIME_MAX {
             let now = self.reload_state().await;
             if now.0 != before.0 {
                 return Reload::Done;
@@ -140,7 +144,7 @@ impl Gateway {
             // The outcome is not announced anywhere a test could wait at; asking too often slows it down.
             tokio::time::sleep(POLL_PAUSE).await;
         }
-        panic!("no reload within {OUTCOME_TIME_MAX:?}; printed:\n{}", self.printed())
+        panic!("no reload within {TIME_MAX:?}; printed:\n{}", self.printed())
     }
 
     async fn reload_state(&self) -> (Value, Value) {
@@ -208,8 +212,6 @@ impl fmt::Debug for Gateway {
     }
 }
 
-/// Much longer than a start, a reload or a stop takes, also on a loaded machine.
-const OUTCOME_TIME_MAX: Duration = Duration::from_secs(30);
 /// Short beside a reload, long beside a request to `/status`.
 const POLL_PAUSE: Duration = Duration::from_millis(20);
 

@@ -23,6 +23,8 @@ mod gate;
 pub mod gateway;
 mod http1;
 pub mod issuer;
+pub mod oidc;
+mod process;
 pub mod repository;
 pub mod retailer;
 mod seen;

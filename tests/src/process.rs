@@ -1,14 +1,12 @@
-//! The program as a process: where it is, what it prints, and how it ends.
+//! A program beside the tests: started, listened to, signalled, and gone when its value is.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::watch;
-
-use super::OUTCOME_TIME_MAX;
 
 /// What operators send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,37 +19,8 @@ pub enum Signal {
     Kill,
 }
 
-/// A command that has ended.
-#[derive(Debug)]
-pub struct Finished {
-    /// Whether it ended with 0.
-    pub success: bool,
-    /// What it printed.
-    pub output: String,
-    /// What it printed as errors.
-    pub errors: String,
-}
-
-/// Runs a command of the gateway, such as `["check", "--config", ...]`, to its end.
-///
-/// # Panics
-/// The program cannot be started.
-pub async fn run(arguments: &[&str]) -> Finished {
-    let mut command = Command::new(program());
-    command.args(arguments).stdin(Stdio::null());
-    let output = tokio::task::spawn_blocking(move || command.output())
-        .await
-        .expect("waiting does not fail")
-        .unwrap_or_else(|e| panic!("{}: {e}", program().display()));
-    Finished {
-        success: output.status.success(),
-        output: String::from_utf8_lossy(&output.stdout).into_owned(),
-        errors: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
-}
-
-/// A gateway that serves, or is about to.
-pub(super) struct Process {
+/// A running program.
+pub(crate) struct Process {
     child: Arc<Mutex<Child>>,
     id: u32,
     printed: watch::Sender<Printed>,
@@ -65,16 +34,10 @@ struct Printed {
 }
 
 impl Process {
-    pub(super) fn spawn(folder: &Path, settings_file: &Path) -> Self {
-        let mut child = Command::new(program())
-            .args(["serve", "--config"])
-            .arg(settings_file)
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|e| panic!("{}: {e}", program().display()));
+    /// Starts it. Its standard input is a pipe that closes when this value is dropped.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
         let printed = watch::Sender::new(Printed::default());
         collect(child.stdout.take().expect("standard output is a pipe"), printed.clone());
         collect(child.stderr.take().expect("standard error is a pipe"), printed.clone());
@@ -83,24 +46,24 @@ impl Process {
     }
 
     /// Waits for a line that it prints.
-    pub(super) async fn wait_for_line(&mut self, fits: impl Fn(&str) -> bool) -> Result<String, String> {
+    pub(crate) async fn wait_for_line(&mut self, fits: impl Fn(&str) -> bool) -> Result<String, String> {
         let mut changes = self.printed.subscribe();
         let found = changes.wait_for(|p| p.closed == 2 || p.lines.iter().any(|line| fits(line)));
         // Out of time or ended: either way what it printed says more than we could.
-        drop(tokio::time::timeout(OUTCOME_TIME_MAX, found).await);
+        drop(tokio::time::timeout(TIME_MAX, found).await);
         let printed = self.printed.borrow();
         printed.lines.iter().find(|line| fits(line)).cloned().ok_or_else(|| printed.lines.join("\n"))
     }
 
-    pub(super) fn printed(&self) -> String {
+    pub(crate) fn printed(&self) -> String {
         self.printed.borrow().lines.join("\n")
     }
 
-    pub(super) const fn id(&self) -> u32 {
+    pub(crate) const fn id(&self) -> u32 {
         self.id
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let name = match signal {
             Signal::Reload => "-HUP",
             Signal::Stop => "-TERM",
@@ -111,14 +74,14 @@ impl Process {
         sent.expect("`kill` can be run");
     }
 
-    pub(super) async fn wait(&mut self) -> ExitStatus {
+    pub(crate) async fn wait(&mut self) -> ExitStatus {
         let child = Arc::clone(&self.child);
         let ended = tokio::task::spawn_blocking(move || child.lock().unwrap().wait());
-        match tokio::time::timeout(OUTCOME_TIME_MAX, ended).await {
+        match tokio::time::timeout(TIME_MAX, ended).await {
             Ok(status) => status.expect("waiting does not panic").expect("a child can be waited for"),
             Err(_) => {
                 self.signal(Signal::Kill);
-                panic!("the gateway did not end within {OUTCOME_TIME_MAX:?}; printed:\n{}", self.printed())
+                panic!("it did not end within {TIME_MAX:?}; printed:\n{}", self.printed())
             }
         }
     }
@@ -143,17 +106,5 @@ fn collect(from: impl Read + Send + 'static, printed: watch::Sender<Printed>) {
     });
 }
 
-/// The gateway that was built into the folder of the running test or program.
-///
-/// # Panics
-/// It was not built.
-fn program() -> PathBuf {
-    let mut folder = std::env::current_exe().expect("a program knows where it is");
-    folder.pop();
-    if folder.ends_with("deps") {
-        folder.pop();
-    }
-    let program = folder.join("gateway");
-    assert!(program.is_file(), "{} is missing; build it first: cargo build -p gateway", program.display());
-    program
-}
+/// Much longer than a start, a reload or a stop takes, also on a loaded machine.
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(30);

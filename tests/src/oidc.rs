@@ -1,0 +1,194 @@
+//! A real authorization server (npm `oidc-provider`): do tokens of somebody else's making work too?
+//!
+//! `tests/run` installs it; it runs under node, on loopback, with keys of its own.
+
+use std::fmt;
+use std::process::Command;
+
+use oauth2::basic::{BasicClient, BasicErrorResponseType};
+use oauth2::{
+    ClientId, ClientSecret, HttpRequest, HttpResponse, RequestTokenError, Scope, StandardErrorResponse,
+    TokenResponse, TokenUrl,
+};
+use serde_json::{Value, json};
+
+use crate::issuer::{Algorithm, Client};
+use crate::process::Process;
+use crate::{repository, tls};
+
+/// A running `oidc-provider`.
+pub struct OidcProvider {
+    issuer: String,
+    /// Held for its end: the server goes when this does.
+    _process: Process,
+}
+
+impl OidcProvider {
+    /// Starts it over plain HTTP, with these clients and the algorithm their tokens are signed by
+    /// (`ES256` or `RS256`).
+    ///
+    /// # Panics
+    /// It does not start, for instance because it is not installed.
+    pub async fn start(audience: &str, clients: &[(Client, Algorithm)]) -> Self {
+        let clients: Vec<Value> = clients
+            .iter()
+            .map(|(client, algorithm)| {
+                let Client { id, secret, scopes, claims: _ } = client;
+                json!({"id": id, "secret": secret, "scope": scopes.join(" "), "alg": algorithm.name()})
+            })
+            .collect();
+        let folder = repository::folder("tests").join("oidc");
+        assert!(folder.join("node_modules").is_dir(), "not installed; run: npm ci --prefix tests/oidc");
+        let mut command = Command::new("node");
+        command.arg("server.mjs").arg(json!({"audience": audience, "clients": clients}).to_string());
+        command.current_dir(folder);
+        let mut process = Process::spawn(command);
+        let ready = process.wait_for_line(|line| line.contains(r#""event":"ready""#)).await;
+        let ready = ready.unwrap_or_else(|printed| panic!("oidc-provider does not serve:\n{printed}"));
+        let ready: Value = serde_json::from_str(&ready).expect("the line is JSON");
+        Self { issuer: ready["issuer"].as_str().expect("the issuer is named").to_owned(), _process: process }
+    }
+
+    /// The value of `iss`, which is also its address.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Where its public keys are.
+    #[must_use]
+    pub fn jwks_url(&self) -> String {
+        format!("{}/jwks", self.issuer)
+    }
+
+    /// Asks for a token as a partner would: client credentials with `client_secret_basic`.
+    ///
+    /// # Errors
+    /// The server refuses: the code of RFC 6749 section 5.2.
+    ///
+    /// # Panics
+    /// The server cannot be reached.
+    pub async fn token(&self, client: &Client, scopes: &[&str]) -> Result<String, BasicErrorResponseType> {
+        let url = TokenUrl::new(format!("{}/token", self.issuer)).expect("the address is a URL");
+        let oauth = BasicClient::new(ClientId::new(client.id.clone()))
+            .set_client_secret(ClientSecret::new(client.secret.clone()))
+            .set_token_uri(url);
+        let scopes = scopes.iter().map(|scope| Scope::new((*scope).to_owned()));
+        let http = http();
+        let send = |request| send(&http, request);
+        match oauth.exchange_client_credentials().add_scopes(scopes).request_async(&send).await {
+            Ok(answer) => Ok(answer.access_token().secret().clone()),
+            Err(RequestTokenError::ServerResponse(refusal)) => Err(code(&refusal)),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    /// Makes new keys and publishes nothing else.
+    pub async fn rotate(&self) {
+        self.ask_to_rotate("/rotate").await;
+    }
+
+    /// Makes new keys and still publishes the old beside them.
+    pub async fn rotate_gently(&self) {
+        self.ask_to_rotate("/rotate?keep=1").await;
+    }
+
+    async fn ask_to_rotate(&self, path: &str) {
+        let answer = http().post(format!("{}{path}", self.issuer)).send().await.expect("it can be reached");
+        assert_eq!(answer.status(), 204);
+    }
+}
+
+fn code(refusal: &StandardErrorResponse<BasicErrorResponseType>) -> BasicErrorResponseType {
+    refusal.error().clone()
+}
+
+fn http() -> reqwest::Client {
+    tls::install_provider();
+    let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    builder.build().expect("a client can be made")
+}
+
+async fn send(http: &reqwest::Client, request: HttpRequest) -> Result<HttpResponse, reqwest::Error> {
+    let (head, body) = request.into_parts();
+    let url = head.uri.to_string();
+    let answer = http.request(head.method, url).headers(head.headers).body(body).send().await?;
+    let mut response = http::Response::new(Vec::new());
+    *response.status_mut() = answer.status();
+    *response.headers_mut() = answer.headers().clone();
+    *response.body_mut() = answer.bytes().await?.to_vec();
+    Ok(response)
+}
+
+impl fmt::Debug for OidcProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OidcProvider").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jsonwebtoken::{DecodingKey, Validation, decode, decode_header, jwk::JwkSet};
+
+    const AUDIENCE: &str = "https://api.example";
+
+    fn client(id: &str, scopes: &[&str]) -> Client {
+        Client {
+            id: id.to_owned(),
+            secret: format!("{id}-secret"),
+            scopes: scopes.iter().map(|s| (*s).to_owned()).collect(),
+            claims: serde_json::Map::new(),
+        }
+    }
+
+    async fn keys(provider: &OidcProvider) -> JwkSet {
+        let text = http().get(provider.jwks_url()).send().await.unwrap().text().await.unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn its_tokens_are_access_tokens_of_rfc_9068() {
+        let (acme, swift) = (client("acme", &["orders:read"]), client("swift", &["shipments:read"]));
+        let clients = [(acme.clone(), Algorithm::Es256), (swift.clone(), Algorithm::Rs256)];
+        let provider = OidcProvider::start(AUDIENCE, &clients).await;
+        let keys = keys(&provider).await;
+        for (client, algorithm) in &clients {
+            let token = provider.token(client, &[&client.scopes[0]]).await.unwrap();
+            let header = decode_header(&token).unwrap();
+            assert_eq!(header.typ.as_deref(), Some("at+jwt"));
+            assert_eq!(format!("{:?}", header.alg), algorithm.name());
+            let mut validation = Validation::new(header.alg);
+            validation.set_audience(&[AUDIENCE]);
+            validation.set_issuer(&[provider.issuer()]);
+            let key = DecodingKey::from_jwk(keys.find(&header.kid.unwrap()).unwrap()).unwrap();
+            let claims = decode::<Value>(&token, &key, &validation).unwrap().claims;
+            assert_eq!(
+                (&claims["client_id"], &claims["scope"]),
+                (&json!(client.id), &json!(client.scopes[0]))
+            );
+        }
+        let wrong = Client { secret: "wrong".to_owned(), ..acme.clone() };
+        assert_eq!(provider.token(&wrong, &[]).await, Err(BasicErrorResponseType::InvalidClient));
+        assert_eq!(
+            provider.token(&acme, &["shipments:read"]).await,
+            Err(BasicErrorResponseType::InvalidScope)
+        );
+    }
+
+    #[tokio::test]
+    async fn rotation_replaces_or_adds_keys() {
+        let acme = client("acme", &["orders:read"]);
+        let provider = OidcProvider::start(AUDIENCE, &[(acme.clone(), Algorithm::Es256)]).await;
+        let kid = async || decode_header(provider.token(&acme, &[]).await.unwrap()).unwrap().kid.unwrap();
+        let first = kid().await;
+        provider.rotate_gently().await;
+        let second = kid().await;
+        let both = keys(&provider).await;
+        assert!(first != second && both.find(&first).is_some() && both.find(&second).is_some());
+        provider.rotate().await;
+        let third = kid().await;
+        let one = keys(&provider).await;
+        assert!(one.find(&first).is_none() && one.find(&second).is_none() && one.find(&third).is_some());
+    }
+}
