@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -13,6 +14,9 @@ use rcgen::{
     ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason,
     RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// A certificate authority with its own root.
 pub struct Authority {
@@ -28,7 +32,6 @@ pub struct Identity {
     pub der: Vec<u8>,
     /// Its private key, PKCS#8 PEM.
     pub key_pem: String,
-    serial: SerialNumber,
 }
 
 /// What a certificate is for.
@@ -93,12 +96,11 @@ impl Authority {
     #[must_use]
     pub fn sign(&self, usage: Usage, names: &[SanType], validity: Validity) -> Identity {
         let key = KeyPair::generate().expect("a P-256 key can be made");
-        let serial = serial_of(&key);
         let mut params = CertificateParams::default();
         // A common name that belongs to somebody else: who reads names from there fails a test.
         params.distinguished_name.push(DnType::CommonName, "common names are not to be read");
         params.subject_alt_names = names.to_vec();
-        params.serial_number = Some(serial.clone());
+        params.serial_number = Some(new_serial(&key));
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![match usage {
@@ -111,7 +113,6 @@ impl Authority {
             chain_pem: certificate.pem(),
             der: certificate.der().to_vec(),
             key_pem: key.serialize_pem(),
-            serial,
         }
     }
 
@@ -123,7 +124,7 @@ impl Authority {
         let revoked_certs = revoked
             .iter()
             .map(|identity| RevokedCertParams {
-                serial_number: identity.serial.clone(),
+                serial_number: identity.serial(),
                 revocation_time: this_update,
                 reason_code: Some(RevocationReason::KeyCompromise),
                 invalidity_date: None,
@@ -142,11 +143,27 @@ impl Authority {
 }
 
 impl Identity {
+    /// Reads `<stem>.pem` and `<stem>.key`, as [`Identity::write`] and `certs/make-development` write them.
+    ///
+    /// # Errors
+    /// A file cannot be read, or the first is no certificate.
+    pub fn read(directory: &Path, stem: &str) -> io::Result<Self> {
+        let chain_pem = fs::read_to_string(directory.join(format!("{stem}.pem")))?;
+        let key_pem = fs::read_to_string(directory.join(format!("{stem}.key")))?;
+        let der = CertificateDer::from_pem_slice(chain_pem.as_bytes()).map_err(io::Error::other)?.to_vec();
+        Ok(Self { chain_pem, der, key_pem })
+    }
+
     /// Writes `<stem>.pem` and `<stem>.key` into `directory`; the key is readable by its owner only.
     pub fn write(&self, directory: &Path, stem: &str) {
         fs::write(directory.join(format!("{stem}.pem")), &self.chain_pem)
             .expect("a certificate can be written");
         write_private(&directory.join(format!("{stem}.key")), &self.key_pem);
+    }
+
+    fn serial(&self) -> SerialNumber {
+        let (_, certificate) = X509Certificate::from_der(&self.der).expect("an identity has a certificate");
+        SerialNumber::from_slice(certificate.raw_serial())
     }
 }
 
@@ -193,7 +210,7 @@ impl fmt::Debug for Authority {
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("serial", &self.serial).finish_non_exhaustive()
+        f.debug_struct("Identity").field("serial", &self.serial()).finish_non_exhaustive()
     }
 }
 
@@ -215,7 +232,7 @@ impl Validity {
 }
 
 /// A positive serial number of 16 bytes, different for every key.
-fn serial_of(key: &KeyPair) -> SerialNumber {
+fn new_serial(key: &KeyPair) -> SerialNumber {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.public_key_raw());
     let mut serial = digest.as_ref()[..16].to_vec();
     // RFC 5280 section 4.1.2.2: positive, so the first bit is clear; and not empty after leading zeros.
@@ -226,7 +243,7 @@ fn serial_of(key: &KeyPair) -> SerialNumber {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+    use x509_parser::prelude::GeneralName;
 
     #[test]
     fn a_client_certificate_carries_its_name_in_the_san_only() {
@@ -239,7 +256,7 @@ mod tests {
             let names = &certificate.subject_alternative_name().unwrap().unwrap().value.general_names;
             assert_eq!(names, &vec![expected]);
             assert!(!certificate.subject().to_string().contains("example"));
-            assert_eq!(certificate.raw_serial(), identity.serial.to_bytes());
+            assert_eq!(certificate.raw_serial(), identity.serial().to_bytes());
         }
     }
 
@@ -268,8 +285,8 @@ mod tests {
             (number, list.iter_revoked_certificates().map(|r| r.raw_serial().to_vec()).collect::<Vec<_>>())
         };
         assert_eq!(serials(&first), ("1".to_owned(), vec![]));
-        assert_eq!(serials(&second), ("2".to_owned(), vec![bad.serial.to_bytes()]));
-        assert_ne!(bad.serial, good.serial);
+        assert_eq!(serials(&second), ("2".to_owned(), vec![bad.serial().to_bytes()]));
+        assert_ne!(bad.serial(), good.serial());
     }
 
     #[test]
@@ -281,7 +298,7 @@ mod tests {
             identity.write(folder.path(), "server");
             let key = fs::metadata(folder.path().join("server.key")).unwrap();
             assert_eq!(key.permissions().mode() & 0o777, 0o600);
-            assert_eq!(fs::read_to_string(folder.path().join("server.pem")).unwrap(), identity.chain_pem);
+            assert_eq!(Identity::read(folder.path(), "server").unwrap().der, identity.der);
         }
         assert!(!format!("{identity:?}").contains("PRIVATE"));
     }

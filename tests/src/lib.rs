@@ -36,4 +36,5 @@ mod world;
 pub use folder::Folder;
 pub use gate::Gate;
 pub use http1::Received;
+pub use tls::install_provider;
 pub use world::{AUDIENCE, ODOO_KEY, SERVER_NAME, World};

@@ -114,15 +114,17 @@ impl SampleCaller {
         })
     }
 
-    /// The client it is at the issuer's token endpoint; `None` for persons, who log in elsewhere.
+    /// The client it is at the issuer's token endpoint; `None` for a caller that has no token. A person
+    /// would log in elsewhere; here its client gets a token that speaks for it.
     #[must_use]
     pub fn client(&self) -> Option<Client> {
-        let SampleToken { client_id, scopes, person: None } = self.token? else { return None };
+        let SampleToken { client_id, scopes, person } = self.token?;
+        let claims = person.map(|(subject, groups)| json!({"sub": subject, "groups": groups}));
         Some(Client {
             id: client_id.to_owned(),
             secret: format!("{client_id}-secret"),
             scopes: scopes.split_ascii_whitespace().map(str::to_owned).collect(),
-            claims: serde_json::Map::new(),
+            claims: claims.and_then(|claims| claims.as_object().cloned()).unwrap_or_default(),
         })
     }
 

@@ -10,7 +10,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use crate::certificates::{Authority, Identity};
 
 /// Makes ring the process's provider, as the gateway does. May be called any number of times.
-pub(crate) fn install_provider() {
+pub fn install_provider() {
     // The second call is refused, and the provider stays the one wanted.
     drop(rustls::crypto::ring::default_provider().install_default());
 }
