@@ -144,9 +144,10 @@ impl Catalogue {
 
     /// The contract with the longest base path that `path` begins with, up to a slash, decides alone.
     fn routes<'p>(&self, path: &'p str) -> Option<(&Routes, &'p str)> {
-        let borders = path.match_indices('/').map(|(at, _)| at).take(self.deepest.saturating_add(1));
-        let borders: Vec<usize> = borders.collect();
-        borders.into_iter().rev().find_map(|at| {
+        // No base path reaches further than this slash.
+        let last =
+            path.match_indices('/').nth(self.deepest).map_or(path.len(), |(at, _)| at.saturating_add(1));
+        path.get(..last)?.rmatch_indices('/').find_map(|(at, _)| {
             let (base, rest) = path.split_at_checked(at)?;
             Some((self.bases.get(base)?, rest))
         })

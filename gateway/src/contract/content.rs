@@ -89,8 +89,13 @@ impl Content {
 }
 
 impl Entry {
-    /// Checks `body`, whose media type's parameters are in `media`.
-    pub(super) fn check(&self, media: Option<&MediaType>, body: &Bytes) -> Result<(), ContentFault> {
+    /// Checks `body`, whose media type's parameters are in `media`. The value of a JSON body is given
+    /// back, since it has been read.
+    pub(super) fn check(
+        &self,
+        media: Option<&MediaType>,
+        body: &Bytes,
+    ) -> Result<Option<Value>, ContentFault> {
         // RFC 8259 section 8.1, and the same for every other text: only UTF-8 is understood.
         let charset = media.and_then(|media| media.parameter("charset"));
         let is_text = !matches!(self.form, Form::Opaque | Form::Multipart(_));
@@ -105,21 +110,24 @@ impl Entry {
                     let location = Location::Body(String::new()).within(&fault.pointer);
                     ContentFault::Malformed(Violation::new(location, "json", fault.reason.expected()))
                 })?;
-                judge(&value, schema.as_ref())
+                judge(&value, schema.as_ref())?;
+                return Ok(Some(value));
             }
             Form::Text(schema) => {
                 let text =
                     std::str::from_utf8(body).map_err(|_not_utf8| malformed("charset", "text in UTF-8"))?;
-                let Some((schema, shape)) = schema else { return Ok(()) };
-                judge(&shape.scalar(text.to_owned(), Reading::First), Some(schema))
+                if let Some((schema, shape)) = schema {
+                    judge(&shape.scalar(text.to_owned(), Reading::First), Some(schema))?;
+                }
             }
-            Form::UrlEncoded(fields) => fields.check_url_encoded(body),
+            Form::UrlEncoded(fields) => fields.check_url_encoded(body)?,
             Form::Multipart(fields) => {
                 let boundary = media.and_then(|media| media.parameter("boundary")).unwrap_or_default();
-                fields.check_multipart(body, boundary)
+                fields.check_multipart(body, boundary)?;
             }
-            Form::Opaque => Ok(()),
+            Form::Opaque => {}
         }
+        Ok(None)
     }
 }
 

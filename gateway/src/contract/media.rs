@@ -2,10 +2,12 @@
 //!
 //! It compares types and ranges; what a body of a type must look like is for others.
 
+use std::sync::Arc;
+
 /// A media type or range of a contract, read once when it loads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MediaRange {
-    text: Box<str>,
+    text: Arc<str>,
     kind: Box<str>,
     subtype: Box<str>,
     parameters: Vec<(String, String)>,
@@ -41,6 +43,11 @@ impl MediaRange {
     /// As the contract writes it.
     pub(super) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The same, shared.
+    pub(super) fn shared_text(&self) -> Arc<str> {
+        Arc::clone(&self.text)
     }
 
     /// Whether a header value is letter for letter this type, which most are.

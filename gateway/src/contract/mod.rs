@@ -5,8 +5,10 @@
 //! [`Operation::check_response`] judges what comes back. Everything is compiled when the files load;
 //! at request time nothing of a contract is parsed. The room knows no callers, policies or upstreams.
 
+mod adapt;
 mod catalogue;
 mod content;
+mod direction;
 mod format;
 mod json;
 mod keyword;

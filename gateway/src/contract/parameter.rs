@@ -3,6 +3,8 @@
 //! It finds each parameter's text, has its style take it apart and its schema judge the value. It does
 //! not know bodies.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 use http::header::{COOKIE, HeaderName};
 use serde_json::Value;
@@ -17,7 +19,7 @@ use super::violation::{Location, Violation, Violations};
 
 /// One described parameter, ready to be checked.
 pub(super) struct Parameter {
-    pub(super) name: Box<str>,
+    pub(super) name: Arc<str>,
     pub(super) place: Place,
     pub(super) required: bool,
     pub(super) allow_empty: bool,
@@ -56,7 +58,7 @@ pub(super) enum Form {
 /// The value of a path parameter, as it stands in the path and decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PathValue {
-    pub(super) name: Box<str>,
+    pub(super) name: Arc<str>,
     pub(super) raw: String,
     pub(super) decoded: String,
 }

@@ -2,12 +2,15 @@
 //!
 //! The head can be judged before the body is read; the whole is judged once the body is here.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use http::request::Parts;
+use serde_json::Value;
 
 use super::catalogue::Matched;
-use super::content::{Content, ContentFault};
+use super::content::{Content, ContentFault, Form};
 use super::media;
 use super::operation::Operation;
 use super::target::Target;
@@ -24,7 +27,8 @@ pub(super) struct RequestBody {
 /// Proof that a request is what its operation describes.
 #[derive(Debug, Clone)]
 pub struct CheckedRequest {
-    media_type: Option<String>,
+    media_type: Option<Arc<str>>,
+    json: Option<Value>,
     body: Bytes,
 }
 
@@ -33,6 +37,12 @@ impl CheckedRequest {
     #[must_use]
     pub fn media_type(&self) -> Option<&str> {
         self.media_type.as_deref()
+    }
+
+    /// The value of a JSON body.
+    #[must_use]
+    pub const fn json(&self) -> Option<&Value> {
+        self.json.as_ref()
     }
 
     /// The bytes that were checked; these and no others go on.
@@ -52,6 +62,7 @@ impl Operation {
         check_coding(&parts.headers)?;
         match announced(parts) {
             Announced::Body => self.check_media_type(&parts.headers)?,
+            Announced::Nothing if self.takes_empty_form(&parts.headers) => {}
             Announced::Nothing => self.check_absent_body()?,
             Announced::Unsaid => {}
         }
@@ -73,12 +84,8 @@ impl Operation {
         self.check_accept(&parts.headers)?;
         let mut found = Violations::default();
         self.parameters.check(&parts.headers, target, matched.values(), &mut found);
-        let media_type = self.check_body(&parts.headers, body, &mut found)?;
-        if found.is_empty() {
-            Ok(CheckedRequest { media_type, body: body.clone() })
-        } else {
-            Err(RequestFault::Violations(found))
-        }
+        let checked = self.check_body(&parts.headers, body, &mut found)?;
+        if found.is_empty() { Ok(checked) } else { Err(RequestFault::Violations(found)) }
     }
 
     fn check_body(
@@ -86,27 +93,36 @@ impl Operation {
         headers: &HeaderMap,
         body: &Bytes,
         found: &mut Violations,
-    ) -> Result<Option<String>, RequestFault> {
+    ) -> Result<CheckedRequest, RequestFault> {
         let content_type = content_type(headers);
         let described = match &self.body {
-            // An empty form has a media type and is a body of no fields.
-            Some(described) if !body.is_empty() || described.is_form(content_type) => described,
+            Some(described) if !body.is_empty() || self.takes_empty_form(headers) => described,
             Some(_) | None if body.is_empty() => {
                 self.check_absent_body()?;
-                return Ok(None);
+                return Ok(CheckedRequest { media_type: None, json: None, body: body.clone() });
             }
             Some(_) | None => return Err(RequestFault::MediaType { accepted: Vec::new() }),
         };
         let entry = content_type.and_then(|content_type| described.content.entry(content_type));
         let (entry, media) = entry.ok_or_else(|| described.media_type_fault())?;
-        match entry.check(media.as_ref(), body) {
-            Ok(()) => {}
+        let json = match entry.check(media.as_ref(), body) {
+            Ok(json) => json,
             Err(ContentFault::Malformed(violation)) => {
                 return Err(RequestFault::Malformed(violation.under(&described.pointer)));
             }
-            Err(ContentFault::Violations(more)) => more.into_iter().for_each(|one| found.push(one)),
-        }
-        Ok(Some(entry.range.text().to_owned()))
+            Err(ContentFault::Violations(more)) => {
+                more.into_iter().for_each(|one| found.push(one));
+                None
+            }
+        };
+        Ok(CheckedRequest { media_type: Some(entry.range.shared_text()), json, body: body.clone() })
+    }
+
+    /// An empty form is a body of no fields.
+    fn takes_empty_form(&self, headers: &HeaderMap) -> bool {
+        let content = self.body.as_ref().map(|described| &described.content);
+        let entry = content.zip(content_type(headers)).and_then(|(content, media)| content.entry(media));
+        entry.is_some_and(|(entry, _)| matches!(entry.form, Form::UrlEncoded(_)))
     }
 
     fn check_absent_body(&self) -> Result<(), RequestFault> {
@@ -141,11 +157,6 @@ impl Operation {
 }
 
 impl RequestBody {
-    fn is_form(&self, content_type: Option<&[u8]>) -> bool {
-        let entry = content_type.and_then(|content_type| self.content.entry(content_type));
-        entry.is_some_and(|(entry, _)| matches!(entry.form, super::content::Form::UrlEncoded(_)))
-    }
-
     fn media_type_fault(&self) -> RequestFault {
         let accepted = self.content.ranges().iter().map(|range| range.text().to_owned()).collect();
         RequestFault::MediaType { accepted }

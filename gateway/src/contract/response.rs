@@ -194,7 +194,7 @@ fn check_content(
     let entry = content_type(headers).and_then(|content_type| content.entry(content_type));
     let (entry, media) = entry.ok_or(ResponseFault::MediaType)?;
     match entry.check(media.as_ref(), body) {
-        Ok(()) => Ok(()),
+        Ok(_) => Ok(()),
         Err(ContentFault::Malformed(violation)) => Err(ResponseFault::Malformed(violation)),
         Err(ContentFault::Violations(more)) => {
             more.into_iter().for_each(|one| found.push(one));

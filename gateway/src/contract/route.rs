@@ -89,7 +89,7 @@ pub(super) struct Routes {
 
 /// What stands at one template.
 struct Resource {
-    names: Vec<String>,
+    names: Vec<Arc<str>>,
     served: Vec<Served>,
     allow: Vec<Method>,
 }
@@ -123,7 +123,7 @@ impl Routes {
             allow.push(Method::HEAD);
         }
         allow.sort_by(|one, other| one.as_str().cmp(other.as_str()));
-        let names = template.names.clone();
+        let names: Vec<Arc<str>> = template.names.iter().map(|name| name.as_str().into()).collect();
         let served = operations.into_iter().map(|operation| {
             let matrix = names.iter().map(|name| is_matrix(&operation, name)).collect();
             Served { operation, matrix }
@@ -152,7 +152,7 @@ impl Routes {
                 return Found::Nothing;
             }
             let Ok(decoded) = percent::decode(raw, Plus::Literal) else { return Found::Nothing };
-            values.push(PathValue { name: name.as_str().into(), raw: raw.to_owned(), decoded });
+            values.push(PathValue { name: Arc::clone(name), raw: raw.to_owned(), decoded });
         }
         Found::Operation(Arc::clone(&served.operation), values)
     }

@@ -15,17 +15,18 @@ use super::source::At;
 use super::violation::{Location, Violation, Violations};
 
 /// A schema of the contract, ready to be asked.
+#[derive(Clone)]
 pub(super) struct Schema {
-    validator: Validator,
+    validator: Arc<Validator>,
     file_names: Arc<[Box<str>]>,
-    pointer: String,
+    pointer: Arc<str>,
 }
 
 impl Schema {
     pub(super) fn new(validator: Validator, file_names: Arc<[Box<str>]>, at: &At) -> Self {
         let name = file_names.get(at.file).map_or("", |name| &**name);
-        let pointer = contract_pointer(name, &at.pointer);
-        Self { validator, file_names, pointer }
+        let pointer = contract_pointer(name, &at.pointer).into();
+        Self { validator: Arc::new(validator), file_names, pointer }
     }
 
     /// Whether `value` fits. This is the hot path: it allocates nothing and explains nothing.
@@ -66,7 +67,7 @@ impl Schema {
     }
 
     fn keyword_pointer(&self, error: &ValidationError<'_>) -> String {
-        let Some(uri) = error.absolute_keyword_location() else { return self.pointer.clone() };
+        let Some(uri) = error.absolute_keyword_location() else { return self.pointer.to_string() };
         let (file, fragment) = uri.as_str().split_once('#').unwrap_or((uri.as_str(), ""));
         let number = file.strip_prefix(URN).and_then(|number| number.parse::<usize>().ok());
         let name = number.and_then(|n| self.file_names.get(n)).map_or("", |name| &**name);

@@ -4,35 +4,20 @@
 //! references become absolute, the words of OpenAPI become words of JSON Schema, and `readOnly` and
 //! `writeOnly` take effect, once for requests and once for responses. It does not know operations.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jsonschema::{Draft, PatternCache, PatternOptions, Registry};
 use serde_json::{Map, Value, json};
 
+use super::adapt::{self, Change, Nullable};
+use super::direction::Direction;
 use super::format::{self, Formats};
 use super::keyword::{Dialect, Keyword};
 use super::schema::{self, Schema};
 use super::settings::WrittenMarks;
 use super::source::{At, Source};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-
-/// Which way a message goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
-    Request,
-    Response,
-}
-
-impl Direction {
-    /// The property mark that keeps a property out of messages that go this way.
-    const fn hiding(self) -> &'static str {
-        match self {
-            Self::Request => "readOnly",
-            Self::Response => "writeOnly",
-        }
-    }
-}
 
 /// Compiles the schemas of one contract.
 pub(super) struct Schemas<'s> {
@@ -43,6 +28,7 @@ pub(super) struct Schemas<'s> {
     formats: Formats,
     patterns: PatternCache,
     file_names: Arc<[Box<str>]>,
+    compiled: HashMap<(At, Direction), Schema>,
     told: HashSet<(At, String)>,
     mistakes: Diagnostics,
 }
@@ -71,6 +57,7 @@ impl<'s> Schemas<'s> {
             formats: Formats::new(dialect),
             patterns: PatternCache::new(),
             file_names: names.collect(),
+            compiled: HashMap::new(),
             told: HashSet::new(),
             mistakes: Diagnostics::new(),
         }
@@ -81,22 +68,41 @@ impl<'s> Schemas<'s> {
         self.mistakes
     }
 
-    /// The schema at `at`, for messages that go in `direction`.
+    /// The schema at `at`, for messages that go in `direction`. What several operations refer to is
+    /// compiled once.
     pub(super) fn compile(&mut self, at: &At, direction: Direction) -> Option<Schema> {
+        let at = self.behind(at);
+        let key = (at, direction);
+        if let Some(schema) = self.compiled.get(&key) {
+            return Some(schema.clone());
+        }
+        let (at, _) = &key;
         let before = self.error_count();
         self.make_ready(at, direction);
         if self.error_count() > before {
             return None;
         }
         match self.build(at, direction) {
-            Ok(schema) => Some(schema),
+            Ok(schema) => {
+                self.compiled.insert(key, schema.clone());
+                Some(schema)
+            }
             Err(why) => {
-                self.tell(
-                    at,
-                    Diagnostic::error(self.source.place(at), format!("the schema cannot be enforced: {why}")),
-                );
+                let told = self.source.error(at, format!("the schema cannot be enforced: {why}"));
+                self.tell(at, told);
                 None
             }
+        }
+    }
+
+    /// What stands behind a schema that is nothing but a reference.
+    fn behind(&self, at: &At) -> At {
+        let only_reference =
+            |at: &At| self.source.value(at).and_then(Value::as_object).is_some_and(|s| s.len() == 1);
+        if only_reference(at) {
+            self.source.follow(at.clone()).unwrap_or_else(|_told_later| at.clone())
+        } else {
+            at.clone()
         }
     }
 
@@ -180,7 +186,7 @@ impl<'s> Schemas<'s> {
     }
 
     /// Writes the changed members over those of the working copy, whose parts may be ready already.
-    fn replace_members(&mut self, at: &At, direction: Direction, changed: Vec<(String, Option<Value>)>) {
+    fn replace_members(&mut self, at: &At, direction: Direction, changed: Vec<Change>) {
         let working = self.working(direction);
         let here = working.files.get_mut(at.file).and_then(|file| file.pointer_mut(&at.pointer));
         let Some(Value::Object(members)) = here else { return };
@@ -200,7 +206,7 @@ impl<'s> Schemas<'s> {
         direction: Direction,
         hidden: &BTreeSet<String>,
         pending: &mut Vec<Pending>,
-    ) -> Vec<(String, Option<Value>)> {
+    ) -> Vec<Change> {
         let mut changed = Vec::new();
         if let Some(reference) = written.get("$ref") {
             let here = at.key("$ref");
@@ -222,13 +228,13 @@ impl<'s> Schemas<'s> {
             }
         }
         let mut hidden = hidden.clone();
-        hidden.extend(self.hidden_names(at, direction, 0));
+        hidden.extend(direction.hidden_names(self.source, at));
         for (word, value) in written {
             self.change_word(&at.key(word), word, value, &hidden, pending);
         }
-        changed.extend(required_without(written, &hidden));
+        changed.extend(adapt::required_without(written, &hidden));
         changed.extend(self.nullable(at, written));
-        changed.extend(integer_bounds(written));
+        changed.extend(adapt::integer_bounds(written));
         for mark in ["readOnly", "writeOnly"] {
             changed.push((mark.to_owned(), None));
         }
@@ -324,38 +330,13 @@ impl<'s> Schemas<'s> {
         }
     }
 
-    /// The properties of the object that the schema at `at` describes which may not be sent this way.
-    fn hidden_names(&self, at: &At, direction: Direction, depth: usize) -> BTreeSet<String> {
-        let mut names = BTreeSet::new();
-        let Ok(at) = self.source.follow(at.clone()) else { return names };
-        if depth > COMPOSITION_DEPTH_MAX {
-            return names;
-        }
-        let properties = self.source.member(&at, "properties").and_then(Value::as_object);
-        for name in properties.into_iter().flat_map(Map::keys) {
-            if self.is_hidden(&at.key("properties").key(name), direction) {
-                names.insert(name.clone());
-            }
-        }
-        let parts = self.source.member(&at, "allOf").and_then(Value::as_array).map_or(0, Vec::len);
-        for n in 0..parts {
-            names.extend(self.hidden_names(&at.key("allOf").item(n), direction, depth.saturating_add(1)));
-        }
-        names
-    }
-
-    fn is_hidden(&self, property: &At, direction: Direction) -> bool {
-        let says = |at: &At| self.source.member(at, direction.hiding()) == Some(&Value::Bool(true));
-        says(property) || self.source.follow(property.clone()).is_ok_and(|end| says(&end))
-    }
-
     /// OpenAPI 3.0.4 section 4.7.24.1: a `readOnly` property is not sent in requests, nor a `writeOnly`
     /// one in responses. A custom keyword of the same name refuses it.
     fn hide_properties(&mut self, at: &At, direction: Direction, pending: &mut Vec<Pending>) {
         let place = at.key("properties");
         let names = self.source.value(&place).and_then(Value::as_object).into_iter().flat_map(Map::keys);
         let properties = names.map(|name| place.key(name));
-        let hidden: Vec<At> = properties.filter(|property| self.is_hidden(property, direction)).collect();
+        let hidden: Vec<At> = properties.filter(|property| direction.hides(self.source, property)).collect();
         pending.retain(|next| !hidden.contains(&next.at));
         let working = self.working(direction);
         for property in hidden {
@@ -367,30 +348,18 @@ impl<'s> Schemas<'s> {
         }
     }
 
-    /// `nullable` of 3.0 becomes a second type. Without a `type` beside it, it says nothing: OpenAPI
-    /// 3.0.3 proposal "Clarify nullable".
-    fn nullable(&mut self, at: &At, written: &Map<String, Value>) -> Vec<(String, Option<Value>)> {
+    fn nullable(&mut self, at: &At, written: &Map<String, Value>) -> Vec<Change> {
         if self.dialect == Dialect::V31 || !written.contains_key("nullable") {
             return Vec::new();
         }
-        let mut changed = vec![("nullable".to_owned(), None)];
-        match (written.get("nullable"), written.get("type")) {
-            (Some(Value::Bool(true)), Some(Value::String(kind))) => {
-                changed.push(("type".to_owned(), Some(json!([kind, "null"]))));
-            }
-            (Some(Value::Bool(true)), None) => {
-                let at = at.key("nullable");
-                let told =
-                    self.source.warning(&at, "`nullable` without a `type` beside it allows nothing more");
-                self.tell(&at, told);
-            }
-            (Some(Value::Bool(_)), _) => {}
-            _ => {
-                let at = at.key("nullable");
-                self.tell(&at, self.source.error(&at, "`nullable` is true or false"));
-            }
+        let (changes, told) = adapt::nullable(written);
+        let at = at.key("nullable");
+        match told {
+            Nullable::Works => {}
+            Nullable::WithoutEffect(why) => self.tell(&at, self.source.warning(&at, why)),
+            Nullable::Broken => self.tell(&at, self.source.error(&at, "`nullable` is true or false")),
         }
-        changed
+        changes
     }
 
     /// Tells what in the schema at `root` is not the form that its dialect has.
@@ -414,42 +383,6 @@ impl<'s> Schemas<'s> {
     }
 }
 
-/// `required` without what may not be sent: the mark takes `required` back for this direction.
-fn required_without(
-    written: &Map<String, Value>,
-    hidden: &BTreeSet<String>,
-) -> Option<(String, Option<Value>)> {
-    let required = written.get("required")?.as_array()?;
-    let is_hidden = |name: &Value| name.as_str().is_some_and(|name| hidden.contains(name));
-    if !required.iter().any(is_hidden) {
-        return None;
-    }
-    let rest: Vec<Value> = required.iter().filter(|name| !is_hidden(name)).cloned().collect();
-    // Draft 4 has no empty `required`.
-    Some(("required".to_owned(), (!rest.is_empty()).then_some(Value::Array(rest))))
-}
-
-/// An integer format becomes bounds, unless narrower ones are written.
-fn integer_bounds(written: &Map<String, Value>) -> Vec<(String, Option<Value>)> {
-    let Some((least, greatest)) = written.get("format").and_then(Value::as_str).and_then(format::bounds)
-    else {
-        return Vec::new();
-    };
-    let number = |word: &str| written.get(word).and_then(Value::as_f64);
-    let narrower_below = number("minimum").zip(least.as_f64()).is_some_and(|(own, least)| own >= least);
-    let narrower_above = number("maximum").zip(greatest.as_f64()).is_some_and(|(own, most)| own <= most);
-    let mut changed = Vec::new();
-    if !narrower_below {
-        changed.push(("minimum".to_owned(), Some(least)));
-    }
-    if !narrower_above {
-        changed.push(("maximum".to_owned(), Some(greatest)));
-    }
-    changed
-}
-
 /// The dialects that the validator speaks: OpenAPI 3.1's base and plain 2020-12.
 pub(super) const DIALECTS: [&str; 2] =
     ["https://spec.openapis.org/oas/3.1/dialect/base", "https://json-schema.org/draft/2020-12/schema"];
-/// Deeper `allOf` chains than people write.
-const COMPOSITION_DEPTH_MAX: usize = 16;

@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use super::super::content::{Content, Encoding, Entry, Fields, Form};
+use super::super::direction::Direction;
 use super::super::media::{self, MediaRange};
 use super::super::parameter::Parameter;
 use super::super::request::RequestBody;
 use super::super::response::{Response, Responses, StatusRange};
 use super::super::schema::Schema;
-use super::super::schemas::Direction;
 use super::super::shape::Shape;
 use super::super::source::At;
 use super::super::style::Style;

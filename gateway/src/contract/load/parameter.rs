@@ -3,9 +3,9 @@
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use serde_json::Value;
 
+use super::super::direction::Direction;
 use super::super::media::{self, MediaRange};
 use super::super::parameter::{Form, Parameter, Place};
-use super::super::schemas::Direction;
 use super::super::settings::WrittenMarks;
 use super::super::shape::Shape;
 use super::super::source::At;
