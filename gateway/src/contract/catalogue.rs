@@ -181,3 +181,154 @@ fn folders(folder: &Path, name: &str) -> Result<Vec<String>, Diagnostics> {
     names.sort_unstable();
     Ok(names)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    fn operation(id: &str) -> String {
+        format!("{{operationId: {id}, responses: {{'204': {{description: x}}}}}}")
+    }
+
+    fn with_parameter(id: &str, name: &str) -> String {
+        format!(
+            "{{operationId: {id}, responses: {{'204': {{description: x}}}}, parameters: [{{name: {name}, in: path, required: true, schema: {{type: string}}}}]}}"
+        )
+    }
+
+    fn found(catalogue: &Catalogue, method: &str, path: &str) -> Result<String, NoMatch> {
+        let target = Target::from_origin_form(path).unwrap();
+        catalogue.find(&method.parse().unwrap(), &target).map(|m| m.operation().name().to_owned())
+    }
+
+    #[test]
+    fn the_most_specific_template_wins() {
+        let catalogue = sample::catalogue(&format!(
+            "paths:\n  /o/{{id}}: {{get: {}}}\n  /o/mine: {{get: {}}}\n  '/o/{{id}}.json': {{get: {}}}\n  '/o/{{id}}:cancel': {{post: {}}}\n  /o/: {{get: {}}}\n",
+            with_parameter("one", "id"),
+            operation("mine"),
+            with_parameter("json", "id"),
+            with_parameter("cancel", "id"),
+            operation("slash"),
+        ));
+        for (method, path, name) in [
+            ("GET", "/api/v1/o/7", "api.v1.one"),
+            ("GET", "/api/v1/o/mine", "api.v1.mine"),
+            ("GET", "/api/v1/o/7.json", "api.v1.json"),
+            ("POST", "/api/v1/o/7:cancel", "api.v1.cancel"),
+            ("HEAD", "/api/v1/o/7", "api.v1.one"),
+            ("GET", "/api/v1/o/", "api.v1.slash"),
+        ] {
+            assert_eq!(found(&catalogue, method, path).as_deref(), Ok(name), "{method} {path}");
+        }
+        for path in [
+            "/",
+            "/api",
+            "/api/v1",
+            "/api/v1/",
+            "/api/v1/o",
+            "/api/v1/o/7/",
+            "/api/v1/o/7;x=1",
+            "/api/v10/o/7",
+            "/o/7",
+        ] {
+            assert_eq!(found(&catalogue, "GET", path), Err(NoMatch::Path), "{path}");
+        }
+    }
+
+    #[test]
+    fn another_method_is_told_which_would_work() {
+        let catalogue = sample::catalogue(&format!(
+            "paths:\n  /o: {{post: {}, get: {}}}\n  /x: {{options: {}}}\n",
+            operation("create"),
+            operation("list"),
+            operation("options"),
+        ));
+        let allow = |methods: &[&str]| NoMatch::Method {
+            allow: methods.iter().map(|m| m.parse().unwrap()).collect(),
+        };
+        for method in ["DELETE", "OPTIONS", "get", "TRACE", "CONNECT"] {
+            assert_eq!(
+                found(&catalogue, method, "/api/v1/o"),
+                Err(allow(&["GET", "HEAD", "POST"])),
+                "{method}"
+            );
+        }
+        assert_eq!(found(&catalogue, "OPTIONS", "/api/v1/x").as_deref(), Ok("api.v1.options"));
+        assert_eq!(found(&catalogue, "HEAD", "/api/v1/x"), Err(allow(&["OPTIONS"])));
+    }
+
+    #[test]
+    fn path_values_are_decoded_once_and_named() {
+        let catalogue = sample::catalogue(&format!(
+            "paths:\n  /o/{{order id}}: {{get: {}}}\n",
+            with_parameter("one", "order id")
+        ));
+        let target = Target::from_origin_form("/api/v1/o/a%20%C3%A9,b").unwrap();
+        let matched = catalogue.find(&Method::GET, &target).unwrap();
+        assert_eq!(matched.path_values().collect::<Vec<_>>(), [("order id", "a é,b")]);
+    }
+
+    #[test]
+    fn a_semicolon_is_a_path_only_for_matrix_parameters() {
+        let matrix = "{operationId: m, responses: {'204': {description: x}}, parameters: [{name: p, in: path, required: true, style: matrix, schema: {type: string}}]}";
+        let catalogue = sample::catalogue(&format!(
+            "paths:\n  /m/{{p}}: {{get: {matrix}}}\n  /s/{{p}}: {{get: {}}}\n",
+            with_parameter("s", "p")
+        ));
+        assert!(found(&catalogue, "GET", "/api/v1/m/;p=1").is_ok());
+        assert_eq!(found(&catalogue, "GET", "/api/v1/s/;p=1"), Err(NoMatch::Path));
+        assert_eq!(found(&catalogue, "DELETE", "/api/v1/s/;p=1"), Err(NoMatch::Path));
+    }
+
+    fn at_base(base: &str, id: &str) -> String {
+        let head = sample::HEAD.replace("https://api.example/api/v1", base);
+        format!("openapi: 3.0.3{head}paths:\n  /a/{{x}}: {{get: {}}}\n", with_parameter(id, "x"))
+    }
+
+    #[test]
+    fn the_longest_base_path_chooses_the_contract_alone() {
+        let (catalogue, _) = sample::load(&[
+            ("orders/v1/openapi.yaml", &at_base("/orders", "short")),
+            ("orders/v2/openapi.yaml", &at_base("https://api.example/orders/v2/", "long")),
+            ("root/v1/openapi.yaml", &at_base("/", "root")),
+        ])
+        .unwrap();
+        assert_eq!(found(&catalogue, "GET", "/orders/a/1").as_deref(), Ok("orders.v1.short"));
+        assert_eq!(found(&catalogue, "GET", "/orders/v2/a/1").as_deref(), Ok("orders.v2.long"));
+        assert_eq!(found(&catalogue, "GET", "/a/1").as_deref(), Ok("root.v1.root"));
+        // `/orders/a` is no base path; `/orders` is, and has nothing at `/v2/b/1`.
+        assert_eq!(found(&catalogue, "GET", "/orders/v2/b/1"), Err(NoMatch::Path));
+        assert_eq!(catalogue.contracts().len(), 3);
+        for (place, operation) in catalogue.operations().iter().enumerate() {
+            assert_eq!(operation.index(), place);
+        }
+        let second = &catalogue.contracts()[1];
+        let names: Vec<&str> = catalogue.operations_of(second).map(|operation| operation.name()).collect();
+        assert_eq!(names, ["orders.v2.long"]);
+        assert_eq!(catalogue.operations()[1].template(), "/orders/v2/a/{x}");
+    }
+
+    #[test]
+    fn contracts_that_cannot_stand_beside_each_other_do_not_load() {
+        let told = |files: &[(&str, &str)]| sample::load(files).unwrap_err().to_string();
+        let one = at_base("/same", "one");
+        assert!(
+            told(&[("a/v1/openapi.yaml", &one), ("b/v1/openapi.yaml", &one)])
+                .contains("that of the contract `a/v1` too")
+        );
+        assert!(told(&[("A/v1/openapi.yaml", &one)]).contains("folder name `A`"));
+        assert!(told(&[("a/v1.2/openapi.yaml", &one)]).contains("folder name `v1.2`"));
+        assert!(told(&[("a/v1/notes.md", "x")]).contains("no `openapi.yaml`"));
+        assert!(Catalogue::load(Path::new("/nowhere/contracts")).is_err());
+    }
+
+    #[test]
+    fn all_mistakes_of_all_contracts_are_told_at_once() {
+        let told =
+            sample::load(&[("a/v1/openapi.yaml", "openapi: 2.0"), ("b/v1/openapi.yaml", "{")]).unwrap_err();
+        let files: Vec<&str> = told.iter().filter_map(|m| m.place()).map(Place::file_name).collect();
+        assert_eq!(files, ["contracts/a/v1/openapi.yaml", "contracts/b/v1/openapi.yaml"]);
+    }
+}

@@ -34,6 +34,8 @@ mod violation;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod sample;
 
 pub use catalogue::{Catalogue, Matched, NoMatch};
 pub use json::{ARRAY_ITEMS_MAX, DEPTH_MAX, OBJECT_KEYS_MAX};

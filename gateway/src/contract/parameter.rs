@@ -302,3 +302,194 @@ fn cookie_text(headers: &HeaderMap, name: &str) -> Result<Option<String>, NotInS
 
 /// A name that a caller chose is quoted back only so far.
 const NAME_SHOWN_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::super::violation::RequestFault;
+    use super::*;
+
+    /// The keyword that a request breaks, with the parameter `p` described as given; none if it passes.
+    fn broken(parameter: &str, target: &str, fields: &[(&str, &str)]) -> Option<String> {
+        let path = if parameter.contains("in: path") { "/t/{p}" } else { "/t" };
+        let paths = format!(
+            "paths:\n  '{path}':\n    get:\n      operationId: t\n      responses: {{'204': {{description: x}}}}\n      parameters: [{{name: p, {parameter}}}]\n"
+        );
+        let catalogue = sample::catalogue(&paths);
+        match sample::check(&catalogue, ("GET", &format!("/api/v1/t{target}")), fields, "") {
+            Ok(_) => None,
+            Err(RequestFault::Violations(found)) => Some(found.as_slice()[0].keyword.clone()),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    const COLOURS: &str =
+        "schema: {type: array, items: {enum: [blue, black, brown]}, minItems: 3, maxItems: 3}";
+    const RGB: &str = "schema: {type: object, properties: {R: {const: 100}, G: {const: 200}, B: {const: 150}}, required: [R, G, B], additionalProperties: false}";
+
+    #[test]
+    fn every_style_of_the_openapi_tables_is_read() {
+        for (form, target) in [
+            (format!("in: path, required: true, {COLOURS}"), "/blue,black,brown"),
+            (format!("in: path, required: true, explode: true, {COLOURS}"), "/blue,black,brown"),
+            (format!("in: path, required: true, {RGB}"), "/R,100,G,200,B,150"),
+            (format!("in: path, required: true, explode: true, {RGB}"), "/R=100,G=200,B=150"),
+            (format!("in: path, required: true, style: label, {COLOURS}"), "/.blue,black,brown"),
+            (
+                format!("in: path, required: true, style: label, explode: true, {COLOURS}"),
+                "/.blue.black.brown",
+            ),
+            (format!("in: path, required: true, style: label, {RGB}"), "/.R,100,G,200,B,150"),
+            (format!("in: path, required: true, style: label, explode: true, {RGB}"), "/.R=100.G=200.B=150"),
+            (format!("in: path, required: true, style: matrix, {COLOURS}"), "/;p=blue,black,brown"),
+            (
+                format!("in: path, required: true, style: matrix, explode: true, {COLOURS}"),
+                "/;p=blue;p=black;p=brown",
+            ),
+            (format!("in: path, required: true, style: matrix, {RGB}"), "/;p=R,100,G,200,B,150"),
+            (format!("in: path, required: true, style: matrix, explode: true, {RGB}"), "/;R=100;G=200;B=150"),
+            ("in: path, required: true, style: matrix, schema: {const: blue}".to_owned(), "/;p=blue"),
+            ("in: path, required: true, style: label, schema: {const: blue}".to_owned(), "/.blue"),
+            (format!("in: query, {COLOURS}"), "?p=blue&p=black&p=brown"),
+            (format!("in: query, explode: false, {COLOURS}"), "?p=blue,black,brown"),
+            (format!("in: query, explode: false, {COLOURS}"), "?p=blue%2Cblack%2Cbrown"),
+            (format!("in: query, {RGB}"), "?R=100&G=200&B=150"),
+            (format!("in: query, explode: false, {RGB}"), "?p=R,100,G,200,B,150"),
+            (
+                format!("in: query, style: spaceDelimited, explode: false, {COLOURS}"),
+                "?p=blue%20black%20brown",
+            ),
+            (format!("in: query, style: spaceDelimited, explode: false, {COLOURS}"), "?p=blue+black+brown"),
+            (
+                format!("in: query, style: pipeDelimited, explode: false, {COLOURS}"),
+                "?p=blue%7Cblack%7Cbrown",
+            ),
+            (format!("in: query, style: pipeDelimited, explode: false, {COLOURS}"), "?p=blue|black|brown"),
+            (format!("in: query, style: pipeDelimited, explode: true, {COLOURS}"), "?p=blue&p=black&p=brown"),
+            (format!("in: query, style: deepObject, {RGB}"), "?p%5BR%5D=100&p[G]=200&p[B]=150"),
+        ] {
+            assert_eq!(broken(&form, target, &[]), None, "{form} {target}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_in_its_style_is_refused() {
+        for (form, target, keyword) in [
+            ("in: path, required: true, style: label, schema: {type: string}", "/blue", "style"),
+            ("in: path, required: true, style: matrix, schema: {type: string}", "/p=blue", "style"),
+            ("in: path, required: true, style: matrix, schema: {type: string}", "/;q=blue", "style"),
+            ("in: path, required: true, schema: {type: object}", "/a,b,c", "style"),
+            ("in: path, required: true, explode: true, schema: {type: object}", "/a=1,b", "style"),
+            ("in: path, required: true, schema: {type: object}", "/a,1,a,2", "style"),
+            ("in: query, schema: {type: string}", "?p=a&p=b", "repeated"),
+            ("in: query, schema: {type: object, properties: {a: {}}}", "?a=1&a=2", "repeated"),
+            ("in: query, style: deepObject, schema: {type: object}", "?p[a]=1&p[a]=2", "repeated"),
+            ("in: query, style: deepObject, schema: {type: object}", "?p[a]=1&p[a][b]=2", "repeated"),
+            ("in: query, style: deepObject, schema: {type: object}", "?p[a=1", "style"),
+            ("in: query, style: deepObject, schema: {type: object}", "?p[][a]=1", "style"),
+            (
+                "in: query, style: deepObject, schema: {type: object, properties: {l: {type: array}}}",
+                "?p[l][1]=x",
+                "type",
+            ),
+        ] {
+            assert_eq!(broken(form, target, &[]).as_deref(), Some(keyword), "{form} {target}");
+        }
+    }
+
+    #[test]
+    fn values_are_judged_by_their_schema() {
+        for (form, target, keyword) in [
+            ("in: path, required: true, schema: {type: integer}", "/12", None),
+            ("in: path, required: true, schema: {type: integer}", "/twelve", Some("type")),
+            ("in: path, required: true, schema: {type: string, maxLength: 2}", "/%C3%A9%C3%A9", None),
+            ("in: path, required: true, schema: {type: string, maxLength: 2}", "/abc", Some("maxLength")),
+            ("in: query, schema: {type: boolean}", "?p=true", None),
+            ("in: query, schema: {type: boolean}", "?p=1", Some("type")),
+            ("in: query, schema: {type: integer, format: int32}", "?p=2147483648", Some("maximum")),
+            ("in: query, schema: {type: integer}", "?p=", Some("type")),
+            ("in: query, allowEmptyValue: true, schema: {type: integer}", "?p=", None),
+            ("in: query, allowEmptyValue: true, schema: {type: integer}", "?p", None),
+            ("in: query, allowEmptyValue: true, schema: {type: integer}", "?p=&p=x", Some("repeated")),
+            ("in: query, schema: {type: array, items: {type: integer}}", "?p=1&p=x", Some("type")),
+            ("in: query, explode: false, schema: {type: array, items: {type: string}}", "?p=", None),
+            (
+                "in: query, schema: {oneOf: [{type: integer, maximum: 9}, {type: string, minLength: 2}]}",
+                "?p=12",
+                None,
+            ),
+            ("in: query, required: true, schema: {}", "", Some("required")),
+            ("in: query, schema: {}", "", None),
+            ("in: query, content: {application/json: {schema: {required: [a]}}}", "?p=%7B%22a%22:1%7D", None),
+            ("in: query, content: {application/json: {schema: {required: [a]}}}", "?p={}", Some("required")),
+            ("in: query, content: {application/json: {schema: {}}}", "?p={\"a\":1,\"a\":2}", Some("json")),
+            ("in: query, content: {text/plain: {schema: {maxLength: 1}}}", "?p=ab", Some("maxLength")),
+            ("in: query, content: {text/plain: {schema: {}}}", "?p=a&p=b", Some("repeated")),
+        ] {
+            assert_eq!(broken(form, target, &[]).as_deref(), keyword, "{form} {target}");
+        }
+    }
+
+    #[test]
+    fn header_fields_and_cookies_are_judged() {
+        for (form, fields, keyword) in [
+            ("in: header, required: true, schema: {type: integer}", &[("P", "12")][..], None),
+            ("in: header, required: true, schema: {type: integer}", &[], Some("required")),
+            ("in: header, schema: {type: integer}", &[("p", "x")], Some("type")),
+            ("in: header, schema: {type: integer}", &[("p", "1"), ("p", "2")], Some("type")),
+            ("in: header, schema: {type: array, items: {type: integer}}", &[("p", "1, 2"), ("p", "3")], None),
+            ("in: header, explode: true, schema: {type: object, required: [a]}", &[("p", "a=1,b=2")], None),
+            ("in: header, schema: {}", &[("p", "\u{e9}")], Some("type")),
+            ("in: cookie, required: true, schema: {type: integer}", &[("cookie", "a=1; p=2")], None),
+            ("in: cookie, required: true, schema: {type: integer}", &[("cookie", "a=1")], Some("required")),
+            ("in: cookie, schema: {type: integer}", &[("cookie", "p=\"7\"")], None),
+            ("in: cookie, schema: {type: integer}", &[("cookie", "p=1; p=2")], Some("repeated")),
+            (
+                "in: cookie, schema: {type: integer}",
+                &[("cookie", "p=1"), ("cookie", "p=2")],
+                Some("repeated"),
+            ),
+        ] {
+            assert_eq!(broken(form, "", fields).as_deref(), keyword, "{form} {fields:?}");
+        }
+    }
+
+    #[test]
+    fn only_described_query_parameters_pass() {
+        let schema = "schema: {type: object, properties: {a: {type: string}}}";
+        for (form, target, keyword) in [
+            ("in: query, schema: {}".to_owned(), "?q=1", Some("unknown")),
+            ("in: header, schema: {}".to_owned(), "?p=1", Some("unknown")),
+            (format!("in: query, {schema}"), "?a=1", None),
+            (format!("in: query, {schema}"), "?b=1", Some("unknown")),
+            (format!("in: query, style: deepObject, {schema}"), "?p=1", Some("unknown")),
+            (format!("in: query, style: deepObject, {schema}"), "?px[a]=1", Some("unknown")),
+            (
+                "in: query, schema: {type: object, additionalProperties: {type: integer}}".to_owned(),
+                "?b=1",
+                None,
+            ),
+            (
+                "in: query, schema: {type: object, additionalProperties: {type: integer}}".to_owned(),
+                "?b=x",
+                Some("type"),
+            ),
+        ] {
+            assert_eq!(broken(&form, target, &[]).as_deref(), keyword, "{form} {target}");
+        }
+    }
+
+    #[test]
+    fn a_violation_names_the_parameter_and_what_would_pass_but_no_value() {
+        let catalogue = sample::catalogue(
+            "paths:\n  /t:\n    get:\n      operationId: t\n      responses: {'204': {description: x}}\n      parameters: [{name: p, in: query, schema: {enum: [a, b]}}]\n",
+        );
+        let found =
+            sample::violations(sample::check(&catalogue, ("GET", "/api/v1/t?p=secret-value"), &[], ""));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].location, Location::Query("p".to_owned()));
+        assert_eq!(found[0].expected, "one of \"a\", \"b\"");
+        assert_eq!(found[0].contract, "/paths/~1t/get/parameters/0/schema/enum");
+        assert!(!format!("{found:?}").contains("secret-value"));
+    }
+}

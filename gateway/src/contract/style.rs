@@ -371,3 +371,111 @@ fn wrong(expected: impl Into<String>) -> NotInStyle {
 
 /// Deeper filters than anybody writes in a query.
 const DEEP_KEYS_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::super::target::Target;
+    use super::*;
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use proptest::prelude::*;
+
+    fn shape(schema: &str) -> Shape {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("openapi.yaml"), format!("s: {schema}")).unwrap();
+        let source = super::super::source::Source::read(folder.path(), "c").unwrap();
+        Shape::of(&source, &source.root().key("s"))
+    }
+
+    fn encoded(text: &str) -> String {
+        utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+    }
+
+    fn texts(items: &[String]) -> Wire {
+        Wire::List(items.iter().cloned().map(Wire::Text).collect())
+    }
+
+    fn ways(
+        query: &str,
+        style: Style,
+        explode: Explode,
+        shape: &Shape,
+    ) -> Result<Option<Vec<Wire>>, NotInStyle> {
+        let target = Target::from_origin_form(&format!("/?{query}")).unwrap();
+        let pairs: Vec<WrittenPair<'_>> = target.written_pairs().collect();
+        read_pairs(&pairs, "p", style, explode, shape)
+    }
+
+    #[test]
+    fn a_delimiter_that_is_data_is_told_from_one_that_divides() {
+        let array = shape("{type: array, items: {type: string}}");
+        let read = ways("p=a%2Cb,c", Style::Form, Explode::No, &array).unwrap().unwrap();
+        assert_eq!(read[0], texts(&["a,b".to_owned(), "c".to_owned()]));
+        // What clients mean that encode every comma is the second way, not the first.
+        assert_eq!(read[1], texts(&["a".to_owned(), "b".to_owned(), "c".to_owned()]));
+    }
+
+    #[test]
+    fn deep_objects_hold_arrays_and_objects() {
+        let deep = shape("{type: object, properties: {a: {type: array, items: {type: object}}}}");
+        let read = ways("p[a][1][x]=2&p[a][0][x]=1&p[b]=3", Style::DeepObject, Explode::Yes, &deep);
+        let Ok(Some(read)) = read else { panic!("{read:?}") };
+        let value = read[0].to_value(&deep, Reading::First);
+        assert_eq!(value, serde_json::json!({"a": [{"x": "1"}, {"x": "2"}], "b": "3"}));
+    }
+
+    #[test]
+    fn keys_nest_only_so_deep() {
+        let deep = shape("{type: object}");
+        let nested = |levels: usize| format!("p{}=1", "[a]".repeat(levels));
+        assert!(ways(&nested(DEEP_KEYS_MAX), Style::DeepObject, Explode::Yes, &deep).is_ok());
+        assert!(ways(&nested(DEEP_KEYS_MAX + 1), Style::DeepObject, Explode::Yes, &deep).is_err());
+    }
+
+    #[test]
+    fn an_absent_parameter_is_absent_in_every_style() {
+        let any = shape("{type: [array, object, string]}");
+        for style in [Style::Form, Style::SpaceDelimited, Style::PipeDelimited, Style::DeepObject] {
+            for explode in [Explode::Yes, Explode::No] {
+                assert_eq!(ways("q=1", style, explode, &any), Ok(None), "{style:?} {explode:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_rfc_6570_writes_is_read_back(items in prop::collection::vec("[ -~é]{1,6}", 1..5)) {
+            let array = shape("{type: array, items: {type: string}}");
+            let written: Vec<String> = items.iter().map(|item| encoded(item)).collect();
+            let comma = ways(&format!("p={}", written.join(",")), Style::Form, Explode::No, &array);
+            prop_assert_eq!(&comma.unwrap().unwrap()[0], &texts(&items));
+            let repeated: Vec<String> = written.iter().map(|item| format!("p={item}")).collect();
+            let exploded = ways(&repeated.join("&"), Style::Form, Explode::Yes, &array);
+            prop_assert_eq!(&exploded.unwrap().unwrap()[0], &texts(&items));
+            let segment = read_segment(&written.join(","), "p", Style::Simple, Explode::No, &array);
+            prop_assert_eq!(&segment.unwrap()[0], &texts(&items));
+            let label = read_segment(&format!(".{}", written.join(".")), "p", Style::Label, Explode::Yes, &array);
+            prop_assert_eq!(&label.unwrap()[0], &texts(&items));
+            let matrix: Vec<String> = written.iter().map(|item| format!(";p={item}")).collect();
+            let matrix = read_segment(&matrix.concat(), "p", Style::Matrix, Explode::Yes, &array);
+            prop_assert_eq!(&matrix.unwrap()[0], &texts(&items));
+        }
+
+        #[test]
+        fn any_text_is_answered_in_every_style(text in "[pab0-2=&,;.|%20\\[\\]+]{0,24}") {
+            let any = shape("{type: [array, object, string], properties: {a: {type: array}}}");
+            for explode in [Explode::Yes, Explode::No] {
+                for style in [Style::Simple, Style::Label, Style::Matrix] {
+                    // One way at least, or a reason.
+                    let read = read_segment(&text, "p", style, explode, &any);
+                    prop_assert!(read.map_or(true, |ways| !ways.is_empty()));
+                }
+                let Ok(target) = Target::from_origin_form(&format!("/?{text}")) else { continue };
+                let pairs: Vec<WrittenPair<'_>> = target.written_pairs().collect();
+                for style in [Style::Form, Style::SpaceDelimited, Style::PipeDelimited, Style::DeepObject] {
+                    let read = read_pairs(&pairs, "p", style, explode, &any);
+                    prop_assert!(read.map_or(true, |ways| ways.is_none_or(|ways| !ways.is_empty())));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Which properties may a message that goes one way not carry? `readOnly` and `writeOnly`.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::source::{At, Source};
+
+/// Which way a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Direction {
+    Request,
+    Response,
+}
+
+impl Direction {
+    /// The property mark that keeps a property out of messages that go this way.
+    pub(super) const fn hiding(self) -> &'static str {
+        match self {
+            Self::Request => "readOnly",
+            Self::Response => "writeOnly",
+        }
+    }
+
+    /// Whether the property whose schema stands at `property` is kept out.
+    pub(super) fn hides(self, source: &Source, property: &At) -> bool {
+        let says = |at: &At| source.member(at, self.hiding()) == Some(&Value::Bool(true));
+        says(property) || source.follow(property.clone()).is_ok_and(|end| says(&end))
+    }
+
+    /// The properties of the object that the schema at `at` describes which are kept out.
+    pub(super) fn hidden_names(self, source: &Source, at: &At) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        self.gather(source, at, 0, &mut names);
+        names
+    }
+
+    fn gather(self, source: &Source, at: &At, depth: usize, names: &mut BTreeSet<String>) {
+        let Ok(at) = source.follow(at.clone()) else { return };
+        if depth > COMPOSITION_DEPTH_MAX {
+            return;
+        }
+        let place = at.key("properties");
+        let properties = source.value(&place).and_then(Value::as_object).into_iter().flat_map(Map::keys);
+        names.extend(properties.filter(|name| self.hides(source, &place.key(name))).cloned());
+        let parts = source.member(&at, "allOf").and_then(Value::as_array).map_or(0, Vec::len);
+        for n in 0..parts {
+            self.gather(source, &at.key("allOf").item(n), depth.saturating_add(1), names);
+        }
+    }
+}
+
+/// Deeper `allOf` chains than people write.
+const COMPOSITION_DEPTH_MAX: usize = 16;

@@ -1,0 +1,76 @@
+//! Contracts and requests for the tests of this room.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
+
+use super::catalogue::Catalogue;
+use super::request::CheckedRequest;
+use super::target::Target;
+use super::violation::{RequestFault, Violation};
+use crate::diagnostic::Diagnostics;
+
+/// What stands before `paths` in a contract that loads.
+pub(super) const HEAD: &str = "
+info: {title: Sample, version: '1'}
+servers: [{url: 'https://api.example/api/v1'}]
+security: []
+x-gateway: {upstream: backend}
+";
+
+/// Loads contracts from texts: `("orders/v1/openapi.yaml", "...")`.
+pub(super) fn load(files: &[(&str, &str)]) -> Result<(Catalogue, Diagnostics), Diagnostics> {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("contracts");
+    for (name, text) in files {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    Catalogue::load(&root)
+}
+
+/// A contract of the given version of OpenAPI with these paths and whatever follows them.
+pub(super) fn contract(openapi: &str, paths: &str) -> Result<(Catalogue, Diagnostics), Diagnostics> {
+    load(&[("api/v1/openapi.yaml", &format!("openapi: {openapi}{HEAD}{paths}"))])
+}
+
+/// A catalogue of one OpenAPI 3.1 contract that loads.
+pub(super) fn catalogue(paths: &str) -> Catalogue {
+    contract("3.1.0", paths).unwrap_or_else(|mistakes| panic!("{mistakes}")).0
+}
+
+/// Header fields by name and value.
+pub(super) fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+    let pair = |(name, value): &(&str, &str)| {
+        (name.parse::<HeaderName>().unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap())
+    };
+    fields.iter().map(pair).collect()
+}
+
+/// The head of a request.
+pub(super) fn head(method: &str, fields: &[(&str, &str)]) -> http::request::Parts {
+    let mut request = Request::builder().method(method).version(Version::HTTP_11).body(()).unwrap();
+    *request.headers_mut() = headers(fields);
+    request.into_parts().0
+}
+
+/// Matches and checks a request.
+pub(super) fn check(
+    catalogue: &Catalogue,
+    (method, target): (&str, &str),
+    fields: &[(&str, &str)],
+    body: &str,
+) -> Result<CheckedRequest, RequestFault> {
+    let target = Target::from_origin_form(target).unwrap();
+    let matched = catalogue.find(&method.parse::<Method>().unwrap(), &target).unwrap();
+    let body = Bytes::from(body.to_owned());
+    matched.operation().check_request(&head(method, fields), &matched, &target, &body)
+}
+
+/// The violations of a request that must have some.
+pub(super) fn violations(result: Result<CheckedRequest, RequestFault>) -> Vec<Violation> {
+    match result {
+        Err(RequestFault::Violations(violations)) => violations.as_slice().to_vec(),
+        other => panic!("violations were wanted, not {other:?}"),
+    }
+}
