@@ -219,6 +219,7 @@ async fn serve(shared: Arc<Shared>, mut stream: Box<dyn Stream>, number: u64) {
             return;
         }
     }
+    drop(stream.shutdown().await);
 }
 
 /// What goes back; `None` closes the connection.

@@ -69,9 +69,10 @@ impl Process {
             Signal::Stop => "-TERM",
             Signal::Kill => "-KILL",
         };
-        // Without unsafe code there is no other way to send SIGHUP; a process that has gone is no fault.
-        let sent = Command::new("kill").args([name, &self.id.to_string()]).stderr(Stdio::null()).status();
-        sent.expect("`kill` can be run");
+        // Without unsafe code a shell sends it, whose own `kill` is always there. A process that has gone is no fault.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "kill \"$0\" \"$1\"", name, &self.id.to_string()]).stderr(Stdio::null());
+        shell.status().expect("`sh` can be run");
     }
 
     pub(crate) async fn wait(&mut self) -> ExitStatus {
@@ -108,3 +109,53 @@ fn collect(from: impl Read + Send + 'static, printed: watch::Sender<Printed>) {
 
 /// Much longer than a start, a reload or a stop takes, also on a loaded machine.
 pub(crate) const TIME_MAX: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Process {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Process::spawn(command)
+    }
+
+    #[tokio::test]
+    async fn a_line_is_waited_for_on_either_output() {
+        let mut process = shell("echo one; echo two >&2; echo ready; read forever");
+        assert_eq!(process.wait_for_line(|line| line == "ready").await, Ok("ready".to_owned()));
+        assert_eq!(process.wait_for_line(|line| line == "two").await, Ok("two".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_ends_first_tells_what_it_printed() {
+        let mut process = shell("echo wrong >&2; exit 3");
+        assert_eq!(process.wait_for_line(|line| line == "ready").await, Err("wrong".to_owned()));
+        assert_eq!(process.wait().await.code(), Some(3));
+    }
+
+    #[tokio::test]
+    async fn signals_arrive() {
+        for (signal, name) in [(Signal::Reload, "HUP"), (Signal::Stop, "TERM")] {
+            let mut process =
+                shell(&format!("trap 'echo got it; exit 0' {name}; echo ready; while :; do read x; done"));
+            process.wait_for_line(|line| line == "ready").await.unwrap();
+            process.signal(signal);
+            // The shell runs its trap when `read` returns, which a signal makes it do.
+            assert!(process.wait_for_line(|line| line == "got it").await.is_ok(), "{signal:?}");
+            assert!(process.wait().await.success());
+        }
+        let mut process = shell("read forever");
+        process.signal(Signal::Kill);
+        assert_eq!(process.wait().await.code(), None);
+    }
+
+    #[tokio::test]
+    async fn it_goes_with_its_value() {
+        let mut process = shell("echo $$; read forever");
+        let id = process.wait_for_line(|_| true).await.unwrap();
+        assert_eq!(id, process.id().to_string());
+        drop(process);
+        assert!(!std::path::Path::new(&format!("/proc/{id}")).exists());
+    }
+}

@@ -151,7 +151,9 @@ impl SampleCaller {
 mod tests {
     use super::*;
     use crate::repository;
+    use crate::upstream::Samples;
     use gateway::document::Document;
+    use std::collections::BTreeSet;
 
     #[test]
     fn the_callers_here_are_those_of_the_sample_file() {
@@ -186,5 +188,31 @@ mod tests {
                 assert!(known.iter().any(|k| k == scope), "{}: {scope}", caller.id);
             }
         }
+    }
+
+    #[test]
+    fn every_caller_is_tested_both_ways_and_every_operation_is_allowed_to_somebody() {
+        let (mut allowed, mut refused, mut operations) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for entry in std::fs::read_dir(repository::folder("policies").join("tests")).unwrap() {
+            let document = Document::read(&entry.unwrap().path(), "tests").unwrap();
+            for test in document.value()["tests"].as_array().unwrap() {
+                let caller = test["caller"].as_str().unwrap().to_owned();
+                match test["expect"].as_str().unwrap() {
+                    "allow" => {
+                        operations.insert(test["operation"].as_str().unwrap().to_owned());
+                        allowed.insert(caller);
+                    }
+                    _ => {
+                        refused.insert(caller);
+                    }
+                }
+            }
+        }
+        let callers: BTreeSet<_> = CALLERS.iter().map(|c| c.id.to_owned()).collect();
+        assert_eq!((&allowed, &refused), (&callers, &callers));
+        let described = Samples::load(&repository::folder("contracts"));
+        let missing: Vec<_> = described.operations().filter(|name| !operations.contains(*name)).collect();
+        assert!(missing.is_empty(), "nobody is tested to be allowed: {missing:?}");
+        assert_eq!(described.operations().count(), operations.len());
     }
 }

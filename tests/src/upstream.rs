@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::BytesMut;
+use tokio::io::AsyncWriteExt;
 
 pub use answer::{Answer, Manner};
 pub use samples::Samples;
@@ -85,10 +86,13 @@ impl Upstream {
 
     /// Changes the answer to the next request that is not spoken for yet. `change` gets the good answer:
     ///
-    /// ```ignore
+    /// ```no_run
+    /// # use testbed::upstream::{Answer, Manner, Upstream};
+    /// # fn on(upstream: &Upstream) {
     /// upstream.next(|good| good.header("Set-Cookie", "session=1"));
     /// upstream.next(|_| Answer::problem(503));
     /// upstream.next(|good| good.manner(Manner::Cut(40)));
+    /// # }
     /// ```
     pub fn next(&self, change: impl Fn(Answer) -> Answer + Send + Sync + 'static) {
         self.shared.next.lock().unwrap().push_back(Arc::new(change));
@@ -147,6 +151,8 @@ async fn serve(shared: Arc<Shared>, mut stream: Box<dyn Stream>, number: u64) {
             Ok(answer::After::Close) | Err(_) => return,
         }
     }
+    // The client has said goodbye, so do we; where an answer closes, the connection breaks instead.
+    drop(stream.shutdown().await);
 }
 
 impl fmt::Debug for Shared {

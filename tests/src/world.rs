@@ -124,3 +124,40 @@ fn settings(issuer: &Issuer, odoo: &Upstream, warehouse: &Upstream) -> Value {
         "audit": {"directory": "audit", "signing_key": "certs/audit.key", "origin": "gateway.example/audit"},
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_file_that_the_settings_name_is_there() {
+        let world = World::new().await;
+        let settings: Value = serde_json::from_str(&world.folder.read("gateway.yaml")).unwrap();
+        let mut open = vec![&settings];
+        let mut files = 0;
+        while let Some(value) = open.pop() {
+            match value {
+                Value::String(text) if text.trim_start_matches("file:").starts_with("certs/") => {
+                    let file = text.trim_start_matches("file:");
+                    assert!(!world.folder.read(file).is_empty(), "{file}");
+                    files += 1;
+                }
+                Value::Object(members) => open.extend(members.values()),
+                Value::Array(items) => open.extend(items),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+            }
+        }
+        assert_eq!(files, 10);
+    }
+
+    #[tokio::test]
+    async fn every_sample_caller_has_its_proofs() {
+        let world = World::new().await;
+        for caller in CALLERS {
+            assert_eq!(caller.mint(&world.issuer).is_some(), caller.token.is_some());
+            assert_eq!(caller.identity(&world.clients).is_some(), caller.certificate.is_some());
+        }
+        assert_eq!(world.mint("customer-service").sign().split('.').count(), 3);
+        assert!(world.identity("warehouse").chain_pem.starts_with("-----BEGIN CERTIFICATE"));
+    }
+}

@@ -176,3 +176,47 @@ impl Reply {
         problem
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certificates::Authority;
+    use crate::repository;
+    use crate::upstream::{Answer, Security, Upstream};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn it_trusts_its_roots_only_and_shows_its_certificate() {
+        let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+        let identity = servers.server(&[SERVER_NAME]);
+        let security = Security::Tls { identity: &identity, clients: Some(&clients) };
+        let peer = Upstream::start(&repository::folder("contracts"), security).await;
+        let (trusted, other) = (servers.pem(), clients.pem());
+        let me = clients.client_dns("client.acme.example");
+        for (roots, identity, works) in
+            [(&trusted, Some(&me), true), (&trusted, None, false), (&other, Some(&me), false)]
+        {
+            let mut builder = ClientBuilder::new(peer.address(), roots);
+            builder.identity = identity;
+            let client = builder.build();
+            let answer = client.try_send(client.request(Method::GET, "/stock/v1/status")).await;
+            assert_eq!(answer.is_ok(), works);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_problem_agrees_with_its_answer() {
+        let peer = Upstream::start(&repository::folder("contracts"), Security::None).await;
+        let client = Client::of_admin(peer.address());
+        peer.next(|_| Answer::problem(409).edit(|body| body["instance"] = json!("urn:uuid:1")));
+        let reply = client.send_json("token", Method::POST, "/orders/v2/orders", &json!({"a": 1})).await;
+        assert_eq!(reply.problem()["status"], 409);
+        let seen = peer.seen();
+        assert_eq!(seen[0].header("authorization"), Some("Bearer token"));
+        assert_eq!(seen[0].json(), json!({"a": 1}));
+        assert_eq!(
+            client.get_as("token", "/stock/v1/status").await.header("content-type"),
+            Some("application/json")
+        );
+    }
+}

@@ -100,3 +100,53 @@ impl std::fmt::Debug for RawConnection {
 
 /// Longer than any limit of the gateway that a test waits for.
 const REPLY_TIME_MAX: Duration = Duration::from_secs(40);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certificates::Authority;
+    use crate::repository;
+    use crate::upstream::{Answer, Security, Upstream};
+
+    const STATUS: &str = "GET /stock/v1/status HTTP/1.1\r\nhost: x\r\n";
+
+    #[tokio::test]
+    async fn bytes_go_out_as_written_and_answers_come_back_one_by_one() {
+        let contracts = repository::folder("contracts");
+        let servers = Authority::new("servers");
+        let identity = servers.server(&[SERVER_NAME]);
+        let plain = Upstream::start(&contracts, Security::None).await;
+        let secure = Upstream::start(&contracts, Security::Tls { identity: &identity, clients: None }).await;
+        for (peer, mut connection) in [
+            (&plain, RawConnection::plain(plain.address()).await),
+            (&secure, RawConnection::tls(secure.address(), &servers.pem(), None).await.unwrap()),
+        ] {
+            for odd in ["X-a:b\t\r\n\r\n", "x-A:  b\r\n\r\n"] {
+                connection.send(format!("{STATUS}{odd}")).await.unwrap();
+                assert_eq!(connection.reply().await.unwrap().unwrap().status, 200);
+            }
+            let heads: Vec<_> = peer.seen().into_iter().map(|seen| seen.head).collect();
+            assert_eq!(heads, [format!("{STATUS}X-a:b\t\r\n\r\n"), format!("{STATUS}x-A:  b\r\n\r\n")]);
+            connection.finish().await.unwrap();
+            assert_eq!(connection.reply().await.unwrap(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_answer_can_be_read_too() {
+        let peer = Upstream::start(&repository::folder("contracts"), Security::None).await;
+        peer.next(|_| Answer::raw("nonsense"));
+        let mut connection = RawConnection::plain(peer.address()).await;
+        connection.send(format!("{STATUS}\r\n")).await.unwrap();
+        assert_eq!(connection.read_to_end().await.unwrap(), "nonsense");
+    }
+
+    #[tokio::test]
+    async fn a_stranger_is_not_spoken_to() {
+        let identity = Authority::new("servers").server(&[SERVER_NAME]);
+        let security = Security::Tls { identity: &identity, clients: None };
+        let peer = Upstream::start(&repository::folder("contracts"), security).await;
+        let other = Authority::new("others").pem();
+        assert!(RawConnection::tls(peer.address(), &other, None).await.is_err());
+    }
+}

@@ -21,6 +21,7 @@ pub struct Samples {
 
 #[derive(Debug)]
 struct Operation {
+    name: String,
     method: String,
     segments: Vec<Segment>,
     answer: Answer,
@@ -42,11 +43,16 @@ impl Samples {
         let mut operations = Vec::new();
         for file in contract_files(contracts) {
             let document = Document::read(&file, &file.to_string_lossy()).unwrap_or_else(|e| panic!("{e}"));
-            read_contract(document.value(), &mut operations);
+            read_contract(&name_of(&file), document.value(), &mut operations);
         }
         // The most fixed segments first: `/orders/recent` is not the order `recent`.
         operations.sort_by_key(|operation| operation.parameters().count());
         Self { operations }
+    }
+
+    /// Every operation's name, such as `orders.v2.createOrder`.
+    pub fn operations(&self) -> impl Iterator<Item = &str> {
+        self.operations.iter().map(|operation| operation.name.as_str())
     }
 
     /// The good answer; a problem where no contract knows the request.
@@ -113,13 +119,21 @@ fn contract_files(contracts: &Path) -> Vec<PathBuf> {
     versions.map(|version| version.join("openapi.yaml")).filter(|file| file.is_file()).collect()
 }
 
-fn read_contract(contract: &Value, operations: &mut Vec<Operation>) {
+/// `orders.v2`, from `orders/v2/openapi.yaml`.
+fn name_of(file: &Path) -> String {
+    let folders = file.ancestors().skip(1).take(2).filter_map(Path::file_name);
+    let names: Vec<_> = folders.map(|name| name.to_string_lossy()).collect();
+    format!("{}.{}", names[1], names[0])
+}
+
+fn read_contract(name: &str, contract: &Value, operations: &mut Vec<Operation>) {
     let server = contract.pointer("/servers/0/url").and_then(Value::as_str).unwrap_or_default();
     let base = reqwest::Url::parse(server).map(|url| url.path().to_owned()).unwrap_or_default();
     for (template, item) in contract["paths"].as_object().into_iter().flatten() {
         for (method, operation) in item.as_object().into_iter().flatten() {
             if operation.get("responses").is_some() {
                 operations.push(Operation {
+                    name: format!("{name}.{}", operation["operationId"].as_str().unwrap_or_default()),
                     method: method.to_uppercase(),
                     segments: segments(&format!("{}{template}", base.trim_end_matches('/'))),
                     answer: example(contract, operation),
