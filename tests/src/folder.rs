@@ -49,6 +49,12 @@ impl Folder {
         self.join("gateway.yaml")
     }
 
+    /// Where the audit log is, as `gateway.yaml` says.
+    #[must_use]
+    pub fn audit(&self) -> PathBuf {
+        self.join(self.settings["audit"]["directory"].as_str().unwrap_or("audit"))
+    }
+
     /// Changes `gateway.yaml`, which is kept as a value and written as JSON (which is YAML).
     pub fn settings(&mut self, change: impl FnOnce(&mut Value)) {
         change(&mut self.settings);

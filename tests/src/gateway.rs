@@ -7,6 +7,7 @@ mod raw;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,7 @@ pub struct Gateway {
     addresses: Addresses,
     /// What clients trust.
     roots_pem: String,
-    settings_file: std::path::PathBuf,
+    audit_folder: PathBuf,
 }
 
 /// The line that the gateway prints when it serves.
@@ -71,7 +72,8 @@ impl Gateway {
         let mut process = Process::spawn(command);
         let ready = process.wait_for_line(|line| line.contains(r#""event":"ready""#)).await?;
         let addresses = serde_json::from_str(&ready).map_err(|e| format!("{e} in {ready}"))?;
-        Ok(Self { process, addresses, roots_pem: roots_pem.to_owned(), settings_file })
+        let audit_folder = folder.audit();
+        Ok(Self { process, addresses, roots_pem: roots_pem.to_owned(), audit_folder })
     }
 
     /// The address of a listener.
@@ -188,8 +190,8 @@ impl Gateway {
     /// # Panics
     /// The command fails.
     pub async fn audit(&self, filters: &[&str]) -> Vec<Value> {
-        let config = self.settings_file.to_string_lossy().into_owned();
-        let arguments = [&["audit", "query", "--config", &config, "--format", "json"], filters].concat();
+        let folder = self.audit_folder.to_string_lossy().into_owned();
+        let arguments = [&["audit", "query", "--directory", &folder, "--format", "json"], filters].concat();
         let finished = run(&arguments).await;
         assert!(finished.success, "gateway audit query failed:\n{}", finished.errors);
         finished.output.lines().map(|line| serde_json::from_str(line).expect("a record is JSON")).collect()

@@ -120,7 +120,7 @@ fn settings(issuer: &Issuer, odoo: &Upstream, warehouse: &Upstream) -> Value {
                 },
             },
         },
-        "credentials": {"odoo-key": {"from": "file:certs/odoo-key", "prefix": "Bearer "}},
+        "credentials": {"odoo-key": {"from": "file:certs/odoo-key", "form": "bearer"}},
         "audit": {"directory": "audit", "signing_key": "certs/audit.key", "origin": "gateway.example/audit"},
     })
 }
