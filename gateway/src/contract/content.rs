@@ -299,3 +299,134 @@ fn violation(one: Violation) -> ContentFault {
 
 /// No described form has as many fields.
 const FIELDS_MAX: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{self, check};
+    use super::super::violation::RequestFault;
+
+    /// What is wrong with a body of a contract's `content`; nothing if it passes.
+    fn broken(content: &str, content_type: &str, body: &str) -> Option<String> {
+        let catalogue = sample::catalogue(&format!(
+            "paths:\n  /t:\n    post:\n      operationId: t\n      responses: {{'204': {{description: x}}}}\n      requestBody: {{required: true, content: {{{content}}}}}\n"
+        ));
+        match check(&catalogue, ("POST", "/api/v1/t"), &[("content-type", content_type)], body) {
+            Ok(_) => None,
+            Err(RequestFault::Malformed(one)) => Some(format!("malformed {}", one.keyword)),
+            Err(RequestFault::Violations(all)) => {
+                let first = &all.as_slice()[0];
+                Some(format!("{} {}", first.location, first.keyword))
+            }
+            Err(RequestFault::MediaType { .. }) => Some("media type".to_owned()),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    const SCHEMA: &str = "schema: {type: object, required: [a], additionalProperties: false, properties: {a: {type: integer}, b: {type: array, items: {type: boolean}}, c: {type: object, required: [x]}, d: {type: string}}}";
+
+    #[test]
+    fn forms_are_read_by_their_schema() {
+        let form = format!("application/x-www-form-urlencoded: {{{SCHEMA}}}");
+        for (body, expected) in [
+            ("a=1", None),
+            ("a=1&b=true&b=false", None),
+            ("a=1&d=x+y%26", None),
+            ("a=1&d=2", None),
+            ("a=x", Some("body /a type")),
+            ("b=true", Some("body  required")),
+            ("a=1&b=maybe", Some("body /b/0 type")),
+            ("a=1&a=2", Some("body /a repeated")),
+            ("a=1&e=1", Some("body  additionalProperties")),
+            ("a=1&d=%", Some("malformed form")),
+            ("a=1&d=%FF", Some("malformed form")),
+        ] {
+            assert_eq!(
+                broken(&form, "application/x-www-form-urlencoded", body).as_deref(),
+                expected,
+                "{body}"
+            );
+        }
+        let many: Vec<String> = (0..=super::FIELDS_MAX).map(|n| format!("f{n}=")).collect();
+        assert_eq!(
+            broken(&form, "application/x-www-form-urlencoded", &many.join("&")).as_deref(),
+            Some("malformed form")
+        );
+    }
+
+    #[test]
+    fn the_fields_of_a_form_follow_their_encoding() {
+        let form = "application/x-www-form-urlencoded: {schema: {properties: {a: {type: array, items: {type: integer}}, f: {type: object, properties: {x: {type: integer}}}}}, encoding: {a: {explode: false}, f: {style: deepObject}}}";
+        for (body, expected) in [
+            ("a=1,2", None),
+            ("a=1,x", Some("body /a/1 type")),
+            ("f[x]=1", None),
+            ("f%5Bx%5D=no", Some("body /f/x type")),
+        ] {
+            assert_eq!(
+                broken(form, "application/x-www-form-urlencoded", body).as_deref(),
+                expected,
+                "{body}"
+            );
+        }
+    }
+
+    fn multipart(parts: &[(&str, &str)]) -> String {
+        let part = |(head, body): &(&str, &str)| {
+            format!("--b\r\nContent-Disposition: form-data; {head}\r\n\r\n{body}\r\n")
+        };
+        parts.iter().map(part).collect::<String>() + "--b--\r\n"
+    }
+
+    #[test]
+    fn multipart_forms_are_read_by_their_schema() {
+        let form = format!(
+            "multipart/form-data: {{{SCHEMA}, encoding: {{d: {{contentType: 'text/plain, image/*'}}}}}}"
+        );
+        for (parts, expected) in [
+            (&[("name=\"a\"", "1")][..], None),
+            (&[("name=\"a\"", "1"), ("name=\"b\"", "true"), ("name=\"b\"", "false")], None),
+            (&[("name=\"a\"", "1"), ("name=\"b\"\r\nContent-Type: application/json", "[true]")], None),
+            (&[("name=\"a\"", "1"), ("name=\"c\"", "{\"x\":1}")], None),
+            (&[("name=\"a\"", "1"), ("name=\"c\"", "{}")], Some("body /c required")),
+            (&[("name=\"a\"", "1"), ("name=\"c\"", "{")], Some("malformed json")),
+            (&[("name=\"a\"", "one")], Some("body /a type")),
+            (&[("name=\"a\"", "1"), ("name=\"a\"", "1")], Some("body /a repeated")),
+            (&[("name=\"e\"", "1"), ("name=\"a\"", "1")], Some("body  additionalProperties")),
+            (
+                &[("name=\"a\"", "1"), ("name=\"d\"; filename=\"x.png\"\r\nContent-Type: image/png", "x")],
+                None,
+            ),
+            (
+                &[("name=\"a\"", "1"), ("name=\"d\"\r\nContent-Type: text/html", "x")],
+                Some("body /d contentType"),
+            ),
+        ] {
+            let body = multipart(parts);
+            assert_eq!(
+                broken(&form, "multipart/form-data; boundary=b", &body).as_deref(),
+                expected,
+                "{body}"
+            );
+        }
+        assert_eq!(broken(&form, "multipart/form-data", &multipart(&[])).as_deref(), Some("malformed form"));
+        assert_eq!(
+            broken(&form, "multipart/form-data; boundary=c", &multipart(&[])).as_deref(),
+            Some("malformed form")
+        );
+    }
+
+    #[test]
+    fn the_narrowest_media_type_decides() {
+        let content = "'*/*': {}, 'text/*': {schema: {maxLength: 2}}, text/plain: {schema: {type: integer}}, application/vnd.x+json: {schema: {type: object}}";
+        for (content_type, body, expected) in [
+            ("text/plain", "12", None),
+            ("text/plain", "ab", Some("body  type")),
+            ("text/csv", "abc", Some("body  maxLength")),
+            ("image/png", "anything", None),
+            ("application/vnd.x+json", "[]", Some("body  type")),
+            ("application/vnd.x+json", "{", Some("malformed json")),
+        ] {
+            assert_eq!(broken(content, content_type, body).as_deref(), expected, "{content_type} {body}");
+        }
+    }
+}

@@ -305,3 +305,235 @@ const METHODS: [(&str, Method); 8] = [
     ("options", Method::OPTIONS),
     ("trace", Method::TRACE),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::catalogue::Catalogue;
+    use super::super::sample::{self, HEAD};
+    use super::*;
+
+    const OK: &str = "responses: {'204': {description: x}}";
+
+    fn told(text: &str) -> String {
+        match sample::load(&[("api/v1/openapi.yaml", text)]) {
+            Ok((_, warnings)) => warnings.to_string(),
+            Err(mistakes) => mistakes.to_string(),
+        }
+    }
+
+    fn loads(text: &str) -> Catalogue {
+        sample::load(&[("api/v1/openapi.yaml", text)]).unwrap_or_else(|mistakes| panic!("{mistakes}")).0
+    }
+
+    #[test]
+    fn a_contract_becomes_operations_with_all_their_facts() {
+        let text = format!(
+            "openapi: 3.1.1
+info: {{title: Orders, version: '2'}}
+servers: [{{url: https://api.example/orders/v2}}]
+security: [{{oauth: [read]}}]
+x-gateway: {{upstream: odoo, deadline: 3s, lifecycle: {{deprecated: '2026-01-01T00:00:00Z'}}}}
+components:
+  securitySchemes: {{oauth: {{type: oauth2, flows: {{clientCredentials: {{scopes: {{read: r}}}}}}}}}}
+paths:
+  /o/{{id}}:
+    parameters: [{{name: id, in: path, required: true, schema: {{type: string}}}}]
+    get: {{operationId: get, deprecated: true, {OK}}}
+    delete:
+      operationId: remove
+      security: []
+      x-gateway: {{cost: 5, lifecycle: {{sunset: '2026-12-31T00:00:00Z'}}}}
+      parameters:
+        - {{name: id, in: path, required: true, schema: {{type: integer}}, x-gateway: {{personal: true}}}}
+        - {{name: q, in: query, schema: {{type: string, x-gateway: {{personal: true}}}}}}
+        - {{name: page, in: query, schema: {{type: integer}}}}
+      {OK}
+"
+        );
+        let catalogue = loads(&text);
+        let [get, remove] = catalogue.operations() else { panic!("two operations") };
+        assert_eq!((get.name(), get.template()), ("api.v1.get", "/orders/v2/o/{id}"));
+        assert_eq!((get.api(), get.version(), get.contract().title()), ("api", "v1", "Orders"));
+        assert_eq!(get.security().len(), 1);
+        assert!(get.security()[0].token.as_ref().is_some_and(|scopes| scopes.iter().eq(["read"])));
+        assert!(remove.security().is_empty());
+        assert_eq!((get.settings().cost.get(), remove.settings().cost.get()), (1, 5));
+        assert_eq!(remove.settings().deadline.as_secs(), 3);
+        // An operation's own lifecycle takes the place of its contract's.
+        assert!(get.lifecycle().deprecated().is_some() && get.lifecycle().sunset().is_none());
+        assert!(remove.lifecycle().deprecated().is_none() && remove.lifecycle().sunset().is_some());
+        assert_eq!(remove.path_parameter_names().collect::<Vec<_>>(), ["id"]);
+        assert_eq!(remove.query_parameter_names().collect::<Vec<_>>(), ["q", "page"]);
+        for (name, personal) in [("id", true), ("q", true), ("page", false), ("unheard-of", true)] {
+            assert_eq!(remove.is_personal(name), personal, "{name}");
+        }
+        assert!(!get.is_personal("id"));
+        assert_eq!(get.contract().digest().len(), 64);
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_place_and_help() {
+        let paths =
+            |operation: &str| format!("openapi: 3.1.0{HEAD}paths:\n  /t:\n    get: {{{operation}}}\n");
+        let one = |more: &str| paths(&format!("operationId: t, {OK}, {more}"));
+        for (text, expected) in [
+            ("openapi: 2.0.0".to_owned(), "`openapi` must say a version"),
+            ("openapi: 3.2.0".to_owned(), "`openapi` must say a version"),
+            ("openapi: 3.10.0".to_owned(), "`openapi` must say a version"),
+            (paths(OK), "no `operationId`"),
+            (paths(&format!("operationId: a.b, {OK}")), "may hold letters"),
+            (paths("operationId: t"), "describes no response"),
+            (paths("operationId: t, responses: {'2xx': {description: x}}"), "`2xx` is not a status"),
+            (one("requestbody: {}"), "did you mean `requestBody`?"),
+            (one("x-gatway: {}"), "did you mean `x-gateway`?"),
+            (one("x-gateway: {upstrem: x}"), "did you mean `upstream`?"),
+            (one("x-gateway: {upstream_base: /a/../b}"), "`upstream_base` is not a plain path"),
+            (
+                one(
+                    "x-gateway: {lifecycle: {deprecated: '2026-12-31T00:00:00Z', sunset: '2026-01-01T00:00:00Z'}}",
+                ),
+                "`sunset` is before",
+            ),
+            (one("x-gateway: {lifecycle: {sunset: soon}}"), "openapi.yaml:8"),
+            (one("deprecated: true"), "x-gateway.lifecycle.deprecated"),
+            (one("security: [{nobody: []}]"), "unknown security scheme `nobody`"),
+            (one("servers: [{url: /}]"), "`servers` of a path or operation"),
+            (one("callbacks: {}"), "callbacks are described but not served"),
+            (one("parameters: [{in: query, schema: {}}]"), "no `name`"),
+            (one("parameters: [{name: a, in: body, schema: {}}]"), "cannot be in `body`"),
+            (one("parameters: [{name: a, in: query}]"), "either `schema` or `content`"),
+            (
+                one("parameters: [{name: a, in: query, schema: {}, content: {}}]"),
+                "either `schema` or `content`",
+            ),
+            (
+                one("parameters: [{name: a, in: query, content: {a/b: {schema: {}}, c/d: {schema: {}}}}]"),
+                "exactly one media type",
+            ),
+            (
+                one("parameters: [{name: a, in: query, content: {application/json: {}}}]"),
+                "nothing says what the parameter may be",
+            ),
+            (
+                one("parameters: [{name: a, in: query, content: {application/xml: {schema: {}}}}]"),
+                "only checked as text",
+            ),
+            (
+                one("parameters: [{name: a, in: query, requried: true, schema: {}}]"),
+                "did you mean `required`?",
+            ),
+            (
+                one("parameters: [{name: a, in: query, required: 'yes', schema: {}}]"),
+                "`required` is true or false",
+            ),
+            (
+                one("parameters: [{name: a, in: query, style: matrix, schema: {}}]"),
+                "this style does not exist",
+            ),
+            (
+                one("parameters: [{name: a, in: query, style: deepObject, schema: {type: string}}]"),
+                "wants a schema of type `object`",
+            ),
+            (
+                one("parameters: [{name: a, in: query, schema: {}}, {name: a, in: query, schema: {}}]"),
+                "is described twice",
+            ),
+            (one("parameters: [{name: 'a b', in: header, schema: {}}]"), "cannot be the name of a header"),
+            (one("parameters: [{name: Authorization, in: header, schema: {}}]"), "is ignored by OpenAPI"),
+            (one("parameters: [{name: a, in: path, required: true, schema: {}}]"), "the path has no `{a}`"),
+            (
+                one(
+                    "parameters: [{name: a, in: query, schema: {}, x-gateway: {personal: true, public: true}}]",
+                ),
+                "personal or public",
+            ),
+            (one("parameters: [{$ref: '#/nothing'}]"), "nothing stands at"),
+            (one("requestBody: {content: {}}"), "names no media type"),
+            (one("requestBody: {content: {json: {}}}"), "`json` is not a media type"),
+            (
+                one("requestBody: {content: {application/xml: {schema: {type: object}}}}"),
+                "checked for type and size only",
+            ),
+            (
+                one("requestBody: {content: {multipart/form-data: {encoding: {a: {headers: {}}}}}}"),
+                "described but not checked",
+            ),
+            (
+                one("requestBody: {content: {multipart/form-data: {encoding: {a: {contentType: x}}}}}"),
+                "`x` is not a media type",
+            ),
+            (one("requestBody: {content: {application/json: {schem: {}}}}"), "did you mean `schema`?"),
+            (
+                one("requestBody: {content: {application/json: {schema: {tpye: string}}}}"),
+                "did you mean `type`?",
+            ),
+        ] {
+            let shown = told(&text);
+            assert!(shown.contains(expected), "{text}\n{shown}");
+            assert!(shown.contains("contracts/api/v1/openapi.yaml:"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn paths_that_cannot_be_told_apart_or_reached_are_mistakes() {
+        let item = |names: &[&str], id: &str| {
+            let list: Vec<String> = names
+                .iter()
+                .map(|n| format!("{{name: {n}, in: path, required: true, schema: {{}}}}"))
+                .collect();
+            format!("{{parameters: [{}], get: {{operationId: {id}, {OK}}}}}", list.join(", "))
+        };
+        for (paths, expected) in [
+            (
+                format!("  /a/{{x}}: {}\n  /a/{{y}}: {}\n", item(&["x"], "one"), item(&["y"], "two")),
+                "matches the same paths",
+            ),
+            (format!("  '/{{a}}-{{b}}': {}\n", item(&["a", "b"], "one")), "more than one parameter"),
+            (format!("  /a/{{x}}: {}\n", item(&[], "one")), "`x` is not described"),
+            (format!("  a: {}\n", item(&[], "one")), "begins with `/`"),
+            (format!("  /a: {}\n  /b: {}\n", item(&[], "one"), item(&[], "one")), "is used twice"),
+            (format!("  /a: {{trace: {{operationId: t, {OK}}}}}\n"), "TRACE is never served"),
+            (format!("  /a: {{gte: {{operationId: t, {OK}}}}}\n"), "did you mean `get`?"),
+        ] {
+            let shown = told(&format!("openapi: 3.1.0{HEAD}paths:\n{paths}"));
+            assert!(shown.contains(expected), "{paths}\n{shown}");
+        }
+    }
+
+    #[test]
+    fn silence_about_security_or_upstream_is_a_mistake() {
+        let text = format!("openapi: 3.0.3{HEAD}paths: {{/t: {{get: {{operationId: t, {OK}}}}}}}\n");
+        loads(&text);
+        assert!(told(&text.replace("security: []\n", "")).contains("nothing says who may call"));
+        assert!(
+            told(&text.replace("x-gateway: {upstream: backend}\n", "")).contains("which upstream serves")
+        );
+    }
+
+    #[test]
+    fn a_servers_path_is_the_base_path() {
+        for (url, base) in [
+            ("/", Some("")),
+            ("", Some("")),
+            ("https://api.example", Some("")),
+            ("https://api.example/", Some("")),
+            ("https://api.example/orders/v2/", Some("/orders/v2")),
+            ("/orders", Some("/orders")),
+            ("https://{host}/orders", Some("/orders")),
+            ("https://api.example/{version}", None),
+            ("orders", None),
+            ("/a//b", None),
+            ("/a/../b", None),
+            ("/a?b", None),
+            ("/a b", None),
+        ] {
+            assert_eq!(path_of_server(url).as_deref(), base, "{url}");
+        }
+        let two = "openapi: 3.1.0
+servers: [{url: /a}, {url: 'https://x/b'}]
+security: []
+paths: {}
+";
+        assert!(told(two).contains("is not that of the first"));
+    }
+}

@@ -195,3 +195,201 @@ pub(super) fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
     let first = values.next().filter(|value| !value.is_empty())?;
     if values.next().is_some() { None } else { Some(first.as_bytes()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::catalogue::Catalogue;
+    use super::super::sample::{self, check, head};
+    use super::*;
+
+    const PATHS: &str = "
+paths:
+  /orders:
+    post:
+      operationId: create
+      parameters: [{name: dry, in: query, schema: {type: boolean}}]
+      requestBody:
+        required: true
+        content:
+          application/json:
+            schema:
+              type: object
+              required: [lines]
+              additionalProperties: false
+              properties:
+                lines: {type: array, minItems: 1, items: {type: object, required: [sku], properties: {sku: {type: string}}}}
+          text/*: {schema: {type: string, maxLength: 3}}
+      responses: {'201': {description: x, content: {application/json: {}}}}
+    get:
+      operationId: list
+      responses: {'200': {description: x, content: {application/json: {}, text/csv: {}}}, '400': {description: x, content: {text/html: {}}}}
+  /form:
+    post:
+      operationId: form
+      requestBody: {required: true, content: {application/x-www-form-urlencoded: {schema: {properties: {a: {type: integer}}}}}}
+      responses: {'204': {description: x}}
+";
+    const POST: (&str, &str) = ("POST", "/api/v1/orders");
+    const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
+
+    fn catalogue() -> Catalogue {
+        sample::catalogue(PATHS)
+    }
+
+    fn check_head(id: &str, fields: &[(&str, &str)], version: http::Version) -> Result<(), RequestFault> {
+        let catalogue = catalogue();
+        let operation = catalogue.operations().iter().find(|o| o.operation_id() == id).unwrap();
+        let mut parts = head(operation.method().as_str(), fields);
+        parts.version = version;
+        operation.check_request_head(&parts)
+    }
+
+    #[test]
+    fn a_described_body_passes_with_its_value() {
+        let body = r#"{"lines":[{"sku":"a"}]}"#;
+        let checked =
+            check(&catalogue(), POST, &[("content-type", "Application/JSON; charset=UTF-8")], body).unwrap();
+        assert_eq!(checked.media_type(), Some("application/json"));
+        assert_eq!(checked.json().unwrap()["lines"][0]["sku"], "a");
+        assert_eq!(checked.body(), body.as_bytes());
+        let checked = check(&catalogue(), ("GET", "/api/v1/orders"), &[], "").unwrap();
+        assert_eq!((checked.media_type(), checked.json()), (None, None));
+    }
+
+    #[test]
+    fn violations_of_parameters_and_body_are_told_together() {
+        let body = r#"{"lines":[{"sku":1},{}],"extra":"secret"}"#;
+        let found = sample::violations(check(&catalogue(), ("POST", "/api/v1/orders?dry=x"), JSON, body));
+        let told: Vec<(String, &str)> =
+            found.iter().map(|v| (v.location.to_string(), v.keyword.as_str())).collect();
+        for expected in [
+            ("query parameter dry", "type"),
+            ("body /lines/0/sku", "type"),
+            ("body /lines/1", "required"),
+            ("body ", "additionalProperties"),
+        ] {
+            assert!(told.contains(&(expected.0.to_owned(), expected.1)), "{expected:?} in {told:?}");
+        }
+        assert!(
+            !format!("{found:?}").contains("secret") && !format!("{found:?}").contains("extra"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn bodies_that_are_not_what_they_say_are_malformed() {
+        for (fields, body, keyword) in [
+            (JSON, "{\"lines\":", "json"),
+            (JSON, "{\"lines\":[],\"lines\":[]}", "json"),
+            (JSON, "{} x", "json"),
+            (&[("content-type", "application/json; charset=utf-16")], "{}", "charset"),
+        ] {
+            match check(&catalogue(), POST, fields, body) {
+                Err(RequestFault::Malformed(violation)) => assert_eq!(violation.keyword, keyword, "{body}"),
+                other => panic!("{body}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn media_types_are_the_described_ones() {
+        let accepted = |accepted: &[&str]| RequestFault::MediaType {
+            accepted: accepted.iter().map(|a| (*a).to_owned()).collect(),
+        };
+        let described = accepted(&["application/json", "text/*"]);
+        for (target, fields, body, fault) in [
+            (POST, &[("content-type", "text/csv")][..], "abc", None),
+            (POST, &[], "{}", Some(described.clone())),
+            (POST, &[("content-type", "application/xml")], "{}", Some(described.clone())),
+            (POST, &[("content-type", "application/jsonx")], "{}", Some(described.clone())),
+            (
+                POST,
+                &[("content-type", "application/json"), ("content-type", "text/plain")],
+                "{}",
+                Some(described.clone()),
+            ),
+            (POST, &[("content-type", "json")], "{}", Some(described)),
+            (("GET", "/api/v1/orders"), JSON, "{}", Some(accepted(&[]))),
+        ] {
+            assert_eq!(check(&catalogue(), target, fields, body).err(), fault, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_coded_body_is_refused() {
+        for coding in ["gzip", "identity, gzip", "x"] {
+            let fields = [("content-type", "application/json"), ("content-encoding", coding)];
+            assert_eq!(
+                check(&catalogue(), POST, &fields, "{}").err(),
+                Some(RequestFault::Encoding),
+                "{coding}"
+            );
+            assert_eq!(check_head("create", &fields, http::Version::HTTP_11), Err(RequestFault::Encoding));
+        }
+        let fields = [("content-type", "text/plain"), ("content-encoding", "Identity")];
+        assert!(check(&catalogue(), POST, &fields, "abc").is_ok());
+    }
+
+    #[test]
+    fn what_a_caller_accepts_must_be_offered() {
+        let get = ("GET", "/api/v1/orders");
+        for (accept, met) in [
+            (&[][..], true),
+            (&[("accept", "*/*")], true),
+            (&[("accept", "text/csv")], true),
+            (&[("accept", "text/html")], false),
+            (&[("accept", "text/html"), ("accept", "application/json")], true),
+            (&[("accept", "application/json;q=0, text/csv;q=0")], false),
+        ] {
+            let fault = check(&catalogue(), get, accept, "").err();
+            assert_eq!(fault.is_none(), met, "{accept:?}");
+            if let Some(fault) = fault {
+                let offered = vec!["application/json".to_owned(), "text/csv".to_owned()];
+                assert_eq!(fault, RequestFault::NotAcceptable { offered });
+            }
+        }
+        // An answer without content suits everybody.
+        let form = ("POST", "/api/v1/form");
+        let fields = [("content-type", "application/x-www-form-urlencoded"), ("accept", "image/png")];
+        assert!(check(&catalogue(), form, &fields, "a=1").is_ok());
+    }
+
+    #[test]
+    fn the_head_is_judged_before_the_body_is_here() {
+        use http::Version;
+        let json = ("content-type", "application/json");
+        for (id, fields, version, passes) in [
+            ("create", &[json, ("content-length", "9")][..], Version::HTTP_11, true),
+            ("create", &[json, ("transfer-encoding", "chunked")], Version::HTTP_11, true),
+            ("create", &[json, ("content-length", "0")], Version::HTTP_11, false),
+            ("create", &[json], Version::HTTP_11, false),
+            ("create", &[json], Version::HTTP_2, true),
+            ("create", &[("content-length", "9")], Version::HTTP_11, false),
+            ("create", &[("content-type", "image/png"), ("content-length", "9")], Version::HTTP_11, false),
+            ("list", &[], Version::HTTP_11, true),
+            ("list", &[json], Version::HTTP_11, true),
+            ("list", &[("content-length", "0")], Version::HTTP_11, true),
+            ("list", &[json, ("content-length", "2")], Version::HTTP_11, false),
+            ("list", &[("accept", "text/html")], Version::HTTP_11, false),
+            (
+                "form",
+                &[("content-type", "application/x-www-form-urlencoded"), ("content-length", "0")],
+                Version::HTTP_11,
+                true,
+            ),
+        ] {
+            assert_eq!(check_head(id, fields, version).is_ok(), passes, "{id} {fields:?} {version:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_body_is_missed_where_it_is_required() {
+        let found = sample::violations(check(&catalogue(), POST, JSON, ""));
+        assert_eq!(
+            (found[0].keyword.as_str(), &found[0].location),
+            ("required", &Location::Body(String::new()))
+        );
+        let form = &[("content-type", "application/x-www-form-urlencoded")];
+        assert!(check(&catalogue(), ("POST", "/api/v1/form"), form, "").is_ok());
+    }
+}

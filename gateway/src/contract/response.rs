@@ -202,3 +202,116 @@ fn check_content(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{self, headers};
+    use super::*;
+
+    const PATHS: &str = "
+paths:
+  /o:
+    get:
+      operationId: o
+      responses:
+        '200':
+          description: x
+          headers:
+            X-Page: {required: true, schema: {type: integer}}
+            X-Tags: {schema: {type: array, items: {enum: [a, b]}}}
+            Content-Type: {required: true, schema: {const: never}}
+          content:
+            application/json:
+              schema:
+                type: object
+                required: [id]
+                properties: {id: {type: integer, readOnly: true}, password: {type: string, writeOnly: true}}
+        '204': {description: x}
+        '404': {description: x}
+        4XX: {description: x, content: {application/problem+json: {schema: {required: [title]}}}}
+";
+    const PAGE: &[(&str, &str)] = &[("content-type", "application/json"), ("x-page", "1")];
+
+    fn fault(method: &str, status: u16, fields: &[(&str, &str)], body: &str) -> Option<String> {
+        let catalogue = sample::catalogue(PATHS);
+        let status = StatusCode::from_u16(status).unwrap();
+        let body = Bytes::from(body.to_owned());
+        let method = method.parse().unwrap();
+        let operation = &catalogue.operations()[0];
+        operation.check_response_to(&method, status, &headers(fields), &body).err().map(|fault| match fault {
+            ResponseFault::Status => "status".to_owned(),
+            ResponseFault::MediaType => "media type".to_owned(),
+            ResponseFault::Encoding => "encoding".to_owned(),
+            ResponseFault::Malformed(violation) => format!("malformed {}", violation.keyword),
+            ResponseFault::Violations(found) => {
+                let first = &found.as_slice()[0];
+                format!("{} {}", first.location, first.keyword)
+            }
+        })
+    }
+
+    #[test]
+    fn a_response_is_what_its_status_describes() {
+        let problem = &[("content-type", "application/problem+json")][..];
+        for (method, status, fields, body, expected) in [
+            ("GET", 200, PAGE, r#"{"id":1}"#, None),
+            ("GET", 200, PAGE, r#"{"id":"1"}"#, Some("body /id type")),
+            ("GET", 200, PAGE, r#"{}"#, Some("body  required")),
+            ("GET", 200, PAGE, r#"{"id":1,"password":"x"}"#, Some("body /password writeOnly")),
+            ("GET", 200, PAGE, r#"{"id":1,"id":1}"#, Some("malformed json")),
+            ("GET", 200, PAGE, "", Some("malformed json")),
+            ("GET", 200, &PAGE[..1], r#"{"id":1}"#, Some("header X-Page required")),
+            ("GET", 200, &[PAGE[0], ("x-page", "one")], r#"{"id":1}"#, Some("header X-Page type")),
+            ("GET", 200, &[PAGE[0], PAGE[1], ("x-tags", "a"), ("x-tags", "b")], r#"{"id":1}"#, None),
+            ("GET", 200, &[PAGE[0], PAGE[1], ("x-tags", "a, c")], r#"{"id":1}"#, Some("header X-Tags enum")),
+            ("GET", 200, &[("x-page", "1")], r#"{"id":1}"#, Some("media type")),
+            ("GET", 200, &[("content-type", "text/html"), ("x-page", "1")], "<p>", Some("media type")),
+            ("GET", 200, &[PAGE[0], PAGE[1], ("content-encoding", "gzip")], "x", Some("encoding")),
+            ("HEAD", 200, PAGE, "", None),
+            ("HEAD", 200, &PAGE[..1], "", Some("header X-Page required")),
+            ("HEAD", 200, PAGE, r#"{"id":1}"#, Some("media type")),
+            ("GET", 204, &[], "", None),
+            ("GET", 204, &[], "x", Some("media type")),
+            ("GET", 404, &[], "", None),
+            ("GET", 404, problem, "{}", Some("media type")),
+            ("GET", 409, problem, r#"{"title":"x"}"#, None),
+            ("GET", 409, problem, "{}", Some("body  required")),
+            ("GET", 201, PAGE, "{}", Some("status")),
+            ("GET", 500, problem, "{}", Some("status")),
+            ("GET", 302, &[], "", Some("status")),
+        ] {
+            assert_eq!(fault(method, status, fields, body).as_deref(), expected, "{method} {status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_response_to_the_described_method_needs_no_method() {
+        let catalogue = sample::catalogue(PATHS);
+        let check = |status, body: &'static str| {
+            catalogue.operations()[0].check_response(
+                status,
+                &headers(PAGE),
+                &Bytes::from_static(body.as_bytes()),
+            )
+        };
+        assert_eq!(check(StatusCode::OK, "{\"id\":1}"), Ok(()));
+        assert_eq!(check(StatusCode::IM_A_TEAPOT, ""), Err(ResponseFault::MediaType));
+    }
+
+    #[test]
+    fn statuses_and_classes_are_read() {
+        for (key, range) in [
+            ("200", Some(StatusRange::One(200))),
+            ("4XX", Some(StatusRange::Class(4))),
+            ("default", Some(StatusRange::Default)),
+            ("4xx", None),
+            ("6XX", None),
+            ("20", None),
+            ("600", None),
+            ("2X0", None),
+            ("", None),
+        ] {
+            assert_eq!(StatusRange::parse(key), range, "{key}");
+        }
+    }
+}

@@ -386,3 +386,158 @@ impl<'s> Schemas<'s> {
 /// The dialects that the validator speaks: OpenAPI 3.1's base and plain 2020-12.
 pub(super) const DIALECTS: [&str; 2] =
     ["https://spec.openapis.org/oas/3.1/dialect/base", "https://json-schema.org/draft/2020-12/schema"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(openapi: &str) -> Source {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("openapi.yaml"), openapi).unwrap();
+        Source::read(folder.path(), "c").unwrap()
+    }
+
+    /// Compiles the schema called `s`, and says what was told on the way.
+    fn compile(dialect: Dialect, direction: Direction, text: &str) -> (Option<Schema>, String) {
+        let source = source(text);
+        let mut schemas = Schemas::new(&source, dialect);
+        let schema = schemas.compile(&source.root().key("s"), direction);
+        (schema, schemas.into_mistakes().to_string())
+    }
+
+    fn check(dialect: Dialect, direction: Direction, text: &str, value: &Value, expected: bool) {
+        let (schema, told) = compile(dialect, direction, text);
+        let schema = schema.unwrap_or_else(|| panic!("{text}: {told}"));
+        assert_eq!(schema.accepts(value), expected, "{dialect:?} {direction:?} {text} {value}");
+    }
+
+    #[test]
+    fn both_dialects_mean_what_their_versions_say() {
+        use Dialect::{V30, V31};
+        for (dialect, schema, value, accepted) in [
+            (V30, "{type: string, nullable: true}", json!(null), true),
+            (V30, "{type: string}", json!(null), false),
+            (V30, "{type: string, nullable: true, enum: [a]}", json!(null), false),
+            (V30, "{type: string, nullable: true, enum: [a, null]}", json!(null), true),
+            (V30, "{type: integer, minimum: 1, exclusiveMinimum: true}", json!(1), false),
+            (V31, "{type: integer, exclusiveMinimum: 1}", json!(1), false),
+            (V31, "{type: [string, 'null']}", json!(null), true),
+            (V30, "{type: integer, format: int32}", json!(2_147_483_648_u64), false),
+            (V31, "{type: integer, format: int64}", json!(9_223_372_036_854_775_808_u64), false),
+            (V31, "{const: a}", json!("b"), false),
+            (V31, "{if: {type: string}, then: {maxLength: 1}}", json!("ab"), false),
+            (V31, "{prefixItems: [{type: string}], items: false}", json!(["a", 1]), false),
+            (
+                V31,
+                "{patternProperties: {'^x-': {type: string}}, additionalProperties: false}",
+                json!({"x-a": "b"}),
+                true,
+            ),
+            (V31, "{allOf: [{properties: {a: {}}}], unevaluatedProperties: false}", json!({"b": 1}), false),
+            (V30, "{additionalProperties: false, properties: {a: {}}}", json!({"b": 1}), false),
+            (V30, "{type: string, format: date}", json!("2026-02-30"), false),
+            (V31, "{type: string, format: uuid}", json!("x"), false),
+            (V30, "{type: string, format: byte}", json!("!"), false),
+            (
+                V31,
+                "{type: string, pattern: '^(a+)+$'}",
+                json!("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"),
+                false,
+            ),
+            (V31, "true", json!(1), true),
+            (V31, "false", json!(1), false),
+        ] {
+            check(dialect, Direction::Request, &format!("s: {schema}"), &value, accepted);
+        }
+    }
+
+    #[test]
+    fn references_work_as_in_their_version() {
+        let tree =
+            "{type: object, required: [v], properties: {v: {type: integer}, next: {$ref: '#/defs/Tree~1x'}}}";
+        let text = format!("defs: {{'Tree/x': {tree}}}\ns: {{$ref: '#/defs/Tree~1x', required: [next]}}");
+        // Beside a reference, 3.0 ignores what 3.1 enforces.
+        for (dialect, accepted) in [(Dialect::V30, true), (Dialect::V31, false)] {
+            check(dialect, Direction::Request, &text, &json!({"v": 1}), accepted);
+            check(dialect, Direction::Request, &text, &json!({"v": 1, "next": {"v": 2}}), true);
+            check(dialect, Direction::Request, &text, &json!({"v": 1, "next": {"v": "x"}}), false);
+        }
+        let (_, told) = compile(Dialect::V30, Direction::Request, &text);
+        assert!(told.contains("`required` beside a `$ref` is ignored"), "{told}");
+    }
+
+    #[test]
+    fn hidden_properties_are_refused_and_not_required() {
+        let order = "{type: object, required: [id, a], properties: {id: {$ref: '#/Id'}, a: {type: string}, secret: {type: string, writeOnly: true}}}";
+        let text = format!("Id: {{type: integer, readOnly: true}}\nOrder: {order}\ns: {{$ref: '#/Order'}}");
+        let all = format!(
+            "Id: {{type: integer, readOnly: true}}\nOrder: {order}\ns: {{allOf: [{{$ref: '#/Order'}}, {{required: [id]}}]}}"
+        );
+        for text in [&text, &all] {
+            for dialect in [Dialect::V30, Dialect::V31] {
+                for (direction, value, accepted) in [
+                    (Direction::Request, json!({"a": "x"}), true),
+                    (Direction::Request, json!({"a": "x", "secret": "s"}), true),
+                    (Direction::Request, json!({"a": "x", "id": 1}), false),
+                    (Direction::Request, json!({}), false),
+                    (Direction::Response, json!({"a": "x", "id": 1}), true),
+                    (Direction::Response, json!({"a": "x"}), false),
+                    (Direction::Response, json!({"a": "x", "id": 1, "secret": "s"}), false),
+                ] {
+                    check(dialect, direction, text, &value, accepted);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_shared_part_stays_changed_whatever_leads_to_it_first() {
+        let source = source(
+            "O: {type: object, properties: {n: {type: string, nullable: true}, id: {type: integer, readOnly: true}}}\np: {$ref: '#/O/properties/n'}\ns: {$ref: '#/O'}\n",
+        );
+        let mut schemas = Schemas::new(&source, Dialect::V30);
+        let part = schemas.compile(&source.root().key("p"), Direction::Request).unwrap();
+        let whole = schemas.compile(&source.root().key("s"), Direction::Request).unwrap();
+        assert!(part.accepts(&json!(null)));
+        assert!(whole.accepts(&json!({"n": null})));
+        assert!(!whole.accepts(&json!({"id": 1})));
+    }
+
+    #[test]
+    fn what_cannot_be_enforced_is_told() {
+        use Dialect::{V30, V31};
+        for (dialect, schema, told, compiles) in [
+            (V30, "{const: 1}", "`const` cannot be enforced here", false),
+            (V30, "{patternProperties: {}}", "`patternProperties` cannot be enforced here", false),
+            (V31, "{nullable: true}", "`nullable` cannot be enforced here", false),
+            (V31, "{$id: 'https://x/'}", "`$id` cannot be enforced here", false),
+            (V31, "{$dynamicRef: '#x'}", "`$dynamicRef` cannot be enforced here", false),
+            (V31, "{$schema: 'http://json-schema.org/draft-07/schema#'}", "dialect", false),
+            (V31, "{exclusiveMinimum: true}", "not a valid schema", false),
+            (V30, "{type: strin}", "not a valid schema", false),
+            (V30, "{items: [{}]}", "a schema is a mapping", false),
+            (V31, "{required: a}", "not a valid schema", false),
+            (
+                V31,
+                "{properties: {a: {minLength: -1}}}",
+                "c/openapi.yaml:1:33: error: not a valid schema",
+                false,
+            ),
+            (V31, "{pattern: '(?=a)'}", "cannot be enforced", false),
+            (V31, "{pattern: '('}", "error:", false),
+            (V31, "{$ref: '#/nothing'}", "nothing stands at `#/nothing`", false),
+            (V31, "{$ref: 'https://example.com/s.json'}", "not a file inside", false),
+            (V31, "{properties: {a: {$ref: 1}}}", "`$ref` is a text", false),
+            (V31, "{maxLenght: 1}", "did you mean `maxLength`?", true),
+            (V31, "{format: made-up}", "the format `made-up` is not known", true),
+            (V31, "{contentEncoding: base64}", "is not checked", true),
+            (V30, "{discriminator: {propertyName: a}}", "decides nothing", true),
+            (V30, "{nullable: true}", "allows nothing more", true),
+            (V31, "{properties: {a: {x-gateway: {personl: true}}}}", "did you mean `personal`?", false),
+        ] {
+            let (compiled, shown) = compile(dialect, Direction::Request, &format!("s: {schema}"));
+            assert!(shown.contains(told), "{schema}: {shown}");
+            assert_eq!(compiled.is_some(), compiles, "{schema}: {shown}");
+        }
+    }
+}
