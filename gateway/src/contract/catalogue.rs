@@ -90,6 +90,9 @@ impl Catalogue {
                 }
             }
         }
+        if catalogue.contracts.is_empty() && !mistakes.has_errors() {
+            mistakes.push(Diagnostic::warning(Place::file(root_name), "the folder holds no contract"));
+        }
         mistakes.into_result(Some(catalogue))
     }
 

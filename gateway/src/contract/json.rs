@@ -6,6 +6,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 /// Reads `text` as exactly one JSON value.
@@ -147,20 +148,24 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let depth = self.deeper()?;
         let mut members = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
-            if members.contains_key(&key) {
-                self.fault.path.push(token(&key));
-                return Err(self.refuse(Reason::RepeatedKey));
-            }
             if members.len() >= OBJECT_KEYS_MAX {
                 return Err(self.refuse(Reason::TooManyKeys));
             }
-            match entries.next_value_seed(Strict { depth, fault: &mut *self.fault }) {
-                Ok(value) => members.insert(key, value),
-                Err(error) => {
-                    self.fault.path.push(token(&key));
-                    return Err(error);
+            match members.entry(key) {
+                Entry::Occupied(known) => {
+                    self.fault.path.push(token(known.key()));
+                    return Err(self.refuse(Reason::RepeatedKey));
                 }
-            };
+                Entry::Vacant(free) => {
+                    match entries.next_value_seed(Strict { depth, fault: &mut *self.fault }) {
+                        Ok(value) => free.insert(value),
+                        Err(error) => {
+                            self.fault.path.push(token(free.key()));
+                            return Err(error);
+                        }
+                    };
+                }
+            }
         }
         Ok(Value::Object(members))
     }

@@ -2,6 +2,8 @@
 //!
 //! A word that a version does not have would be ignored by every validator; here it is a mistake.
 
+use Keyword::{Annotation, Plain, Refused, Schema, SchemaMap, Schemas};
+
 /// The dialect of schemas, which is what tells the versions of OpenAPI apart here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
@@ -49,8 +51,6 @@ impl Dialect {
             .filter(move |word| !matches!(self.keyword(word), Refused(_) | Keyword::Unknown))
     }
 }
-
-use Keyword::{Annotation, Plain, Refused, Schema, SchemaMap, Schemas};
 
 const NOT_30: Keyword =
     Refused("OpenAPI 3.0 has no such keyword, so nothing would check it; use OpenAPI 3.1");

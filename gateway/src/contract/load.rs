@@ -395,6 +395,10 @@ paths:
                 "`sunset` is before",
             ),
             (one("x-gateway: {lifecycle: {sunset: soon}}"), "openapi.yaml:8"),
+            (
+                one("x-gateway: {streamed: true}, requestBody: {content: {'*/*': {}}}"),
+                "checked for type and size only",
+            ),
             (one("deprecated: true"), "x-gateway.lifecycle.deprecated"),
             (one("security: [{nobody: []}]"), "unknown security scheme `nobody`"),
             (one("servers: [{url: /}]"), "`servers` of a path or operation"),

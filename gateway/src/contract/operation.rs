@@ -1,5 +1,6 @@
 //! What is an operation, and which contract describes it?
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::{HeaderName, Method};
@@ -10,6 +11,7 @@ use super::request::RequestBody;
 use super::response::Responses;
 use super::security::Requirement;
 use super::settings::Settings;
+use super::target::Target;
 
 /// One version of one API, as far as all its operations share it.
 #[derive(Debug)]
@@ -143,6 +145,17 @@ impl Operation {
         &self.lifecycle
     }
 
+    /// The path to ask the upstream for: the caller's, byte for byte, under the upstream's base path where
+    /// the contract names one.
+    #[must_use]
+    pub fn upstream_path<'t>(&self, target: &'t Target) -> Cow<'t, str> {
+        let path = target.path();
+        match (&self.settings.upstream_base, path.strip_prefix(self.contract.base_path.as_str())) {
+            (Some(base), Some(rest)) => Cow::Owned(format!("{}{rest}", base.trim_end_matches('/'))),
+            (Some(_), None) | (None, _) => Cow::Borrowed(path),
+        }
+    }
+
     /// The names of its path parameters.
     pub fn path_parameter_names(&self) -> impl Iterator<Item = &str> {
         self.parameters.iter().filter(|p| p.place == Place::Path).map(|p| &*p.name)
@@ -188,5 +201,42 @@ impl Operation {
 impl std::fmt::Debug for Operation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Operation").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn the_upstream_is_asked_for_the_path_under_its_own_base() {
+        let item = |id: &str, base: &str| {
+            format!(
+                "{{parameters: [{{name: x, in: path, required: true, schema: {{}}}}], get: {{operationId: {id}, responses: {{'204': {{description: x}}}}, x-gateway: {{{base}}}}}}}"
+            )
+        };
+        let catalogue = sample::catalogue(&format!(
+            "paths:\n  /a/{{x}}: {}\n  /b/{{x}}: {}\n  /c/{{x}}: {}\n",
+            item("a", ""),
+            item("b", "upstream_base: /json/2"),
+            item("c", "upstream_base: /"),
+        ));
+        for (path, asked) in [
+            ("/api/v1/a/1%20", "/api/v1/a/1%20"),
+            ("/api/v1/b/1%20", "/json/2/b/1%20"),
+            ("/api/v1/c/x", "/c/x"),
+        ] {
+            let target = Target::from_origin_form(path).unwrap();
+            let matched = catalogue.find(&Method::GET, &target).unwrap();
+            assert_eq!(matched.operation().upstream_path(&target), asked, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_operation_is_shown_by_its_name_alone() {
+        let catalogue =
+            sample::catalogue("paths: {/a: {get: {operationId: a, responses: {'204': {description: x}}}}}\n");
+        assert_eq!(format!("{:?}", catalogue.operations()[0]), "Operation { name: \"api.v1.a\", .. }");
     }
 }

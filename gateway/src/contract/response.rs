@@ -125,61 +125,62 @@ impl Operation {
         headers: &HeaderMap,
         body: &Bytes,
     ) -> Result<(), ResponseFault> {
-        let response = self.responses.find(status).ok_or(ResponseFault::Status)?;
-        let mut found = response.check_headers(headers)?;
-        if !is_bare(method, status) {
-            check_content(response.content.as_ref(), headers, body, &mut found)?;
-        } else if !body.is_empty() {
-            return Err(ResponseFault::MediaType);
+        let (response, mut found) = self.check_fields(status, headers)?;
+        if is_bare(method, status) {
+            return if body.is_empty() { settle(found) } else { Err(ResponseFault::MediaType) };
         }
-        if found.is_empty() { Ok(()) } else { Err(ResponseFault::Violations(found)) }
+        check_content(response.content.as_ref(), headers, body, &mut found)?;
+        settle(found)
     }
-}
 
-impl Operation {
-    /// Judges the head of a response whose body passes in pieces: status, coding, headers, media type.
+    /// Judges a response whose body passes through in pieces: its status, its fields and its type.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn check_response_head(
+    pub fn check_streamed_response(
         &self,
         method: &Method,
         status: StatusCode,
         headers: &HeaderMap,
     ) -> Result<(), ResponseFault> {
-        let response = self.responses.find(status).ok_or(ResponseFault::Status)?;
-        let found = response.check_headers(headers)?;
-        if !is_bare(method, status) {
-            let described = response.content.as_ref().ok_or(ResponseFault::MediaType)?;
-            let entry = content_type(headers).and_then(|content_type| described.entry(content_type));
-            entry.ok_or(ResponseFault::MediaType)?;
+        let (response, found) = self.check_fields(status, headers)?;
+        if let (Some(content), false) = (&response.content, is_bare(method, status)) {
+            let described = content_type(headers).and_then(|content_type| content.entry(content_type));
+            described.ok_or(ResponseFault::MediaType)?;
         }
-        if found.is_empty() { Ok(()) } else { Err(ResponseFault::Violations(found)) }
+        settle(found)
     }
-}
 
-impl Response {
-    /// The violations of the header fields.
-    fn check_headers(&self, headers: &HeaderMap) -> Result<Violations, ResponseFault> {
+    /// The described response, and what its header fields break.
+    fn check_fields(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Result<(&Response, Violations), ResponseFault> {
+        let response = self.responses.find(status).ok_or(ResponseFault::Status)?;
         // The gateway asks for no coding, and could not check what is inside one.
         if headers.get_all(CONTENT_ENCODING).iter().any(|c| !c.as_bytes().eq_ignore_ascii_case(b"identity")) {
             return Err(ResponseFault::Encoding);
         }
         let mut found = Violations::default();
-        for header in &self.headers {
+        for header in &response.headers {
             if let Place::Header(name) = &header.place {
                 header.check_plain(header_text(headers, name), &mut found);
             }
         }
-        Ok(found)
+        Ok((response, found))
     }
 }
 
-/// RFC 9110 sections 9.3.2, 15.3.5, 15.4.5: these have no content, whatever is described.
+/// RFC 9110 sections 9.3.2, 15.2, 15.3.5, 15.4.5: these have no content, whatever is described.
 fn is_bare(method: &Method, status: StatusCode) -> bool {
     *method == Method::HEAD
         || status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+fn settle(found: Violations) -> Result<(), ResponseFault> {
+    if found.is_empty() { Ok(()) } else { Err(ResponseFault::Violations(found)) }
 }
 
 fn check_content(
@@ -296,6 +297,19 @@ paths:
         };
         assert_eq!(check(StatusCode::OK, "{\"id\":1}"), Ok(()));
         assert_eq!(check(StatusCode::IM_A_TEAPOT, ""), Err(ResponseFault::MediaType));
+    }
+
+    #[test]
+    fn a_streamed_response_is_judged_without_its_body() {
+        let catalogue = sample::catalogue(PATHS);
+        let check = |status, fields| {
+            catalogue.operations()[0].check_streamed_response(&Method::GET, status, &headers(fields)).is_ok()
+        };
+        assert!(check(StatusCode::OK, PAGE));
+        assert!(!check(StatusCode::OK, &PAGE[..1]));
+        assert!(!check(StatusCode::OK, &PAGE[1..]));
+        assert!(!check(StatusCode::CREATED, PAGE));
+        assert!(check(StatusCode::NO_CONTENT, &[]));
     }
 
     #[test]

@@ -45,9 +45,35 @@ struct Pending {
     hidden: BTreeSet<String>,
 }
 
+/// Copies of all files in which every reference names its target absolutely.
+///
+/// The registry looks into files that are schemas as a whole before any part of them is made ready, and
+/// cannot follow a file name there.
+fn with_absolute_references(source: &Source) -> Vec<Value> {
+    let mut files: Vec<Value> = source.values().cloned().collect();
+    for (n, file) in files.iter_mut().enumerate() {
+        let mut open = vec![file];
+        while let Some(value) = open.pop() {
+            match value {
+                Value::Object(members) => {
+                    if let Some(Value::String(reference)) = members.get_mut("$ref")
+                        && let Ok(target) = source.target(n, reference)
+                    {
+                        *reference = schema::uri(&target);
+                    }
+                    open.extend(members.values_mut());
+                }
+                Value::Array(items) => open.extend(items),
+                _ => {}
+            }
+        }
+    }
+    files
+}
+
 impl<'s> Schemas<'s> {
     pub(super) fn new(source: &'s Source, dialect: Dialect) -> Self {
-        let working = || Working { files: source.values().cloned().collect(), ready: HashSet::new() };
+        let working = || Working { files: with_absolute_references(source), ready: HashSet::new() };
         let names = source.values().enumerate().map(|(n, _)| Box::from(source.short_name(n)));
         Self {
             source,

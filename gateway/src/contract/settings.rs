@@ -324,11 +324,9 @@ mod tests {
             ("cost: 0", "t.yaml:1:7"),
             ("deadline: 5", "t.yaml:1:11"),
             ("upstream_base: ../admin", "t.yaml:1:16"),
-            ("upstream_base: /a/../b", "t.yaml:1:16"),
             ("lifecycle: {sunst: x}", "unknown key `sunst`"),
         ] {
             match Document::parse("t.yaml", text).unwrap().to::<WrittenSettings>() {
-                Ok(_) if text.contains("/../") => {} // Segments are told apart when the contract loads.
                 Ok(settings) => panic!("{text} was read as {settings:?}"),
                 Err(mistakes) => assert!(mistakes.to_string().contains(told), "{text}: {mistakes}"),
             }

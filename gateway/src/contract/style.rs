@@ -273,6 +273,9 @@ fn members(pieces: Vec<String>, explode: Explode) -> Result<Wire, NotInStyle> {
 fn unique(pairs: impl Iterator<Item = (String, String)>) -> Result<Vec<(String, Wire)>, NotInStyle> {
     let mut found: Vec<(String, Wire)> = Vec::new();
     for (key, value) in pairs {
+        if found.len() >= MEMBERS_MAX {
+            return Err(wrong(format!("at most {MEMBERS_MAX} names")));
+        }
         if found.iter().any(|(own, _)| *own == key) {
             return Err(NotInStyle { keyword: "repeated", expected: "each name at most once".to_owned() });
         }
@@ -354,7 +357,11 @@ fn unfold(branch: Branch, shape: &Shape) -> Wire {
 }
 
 fn is_dense(members: &[(String, Branch)]) -> bool {
-    (0..members.len()).all(|n| members.iter().any(|(key, _)| *key == n.to_string()))
+    // Leading zeros would give one index two names.
+    let index = |key: &String| key.parse::<usize>().ok().filter(|index| index.to_string() == *key);
+    let mut indices: Vec<Option<usize>> = members.iter().map(|(key, _)| index(key)).collect();
+    indices.sort_unstable();
+    indices.into_iter().eq((0..members.len()).map(Some))
 }
 
 fn non_empty(raw: &str, pieces: Vec<String>) -> Vec<Wire> {
@@ -371,8 +378,11 @@ fn wrong(expected: impl Into<String>) -> NotInStyle {
 
 /// Deeper filters than anybody writes in a query.
 const DEEP_KEYS_MAX: usize = 8;
+/// More properties than any described object has; they are compared with each other.
+const MEMBERS_MAX: usize = 256;
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test")]
 mod tests {
     use super::super::target::Target;
     use super::*;
@@ -421,6 +431,14 @@ mod tests {
         let Ok(Some(read)) = read else { panic!("{read:?}") };
         let value = read[0].to_value(&deep, Reading::First);
         assert_eq!(value, serde_json::json!({"a": [{"x": "1"}, {"x": "2"}], "b": "3"}));
+    }
+
+    #[test]
+    fn names_are_bounded_in_number() {
+        let object = shape("{type: object}");
+        let pairs = |count: usize| (0..count).map(|n| format!("{n},x")).collect::<Vec<_>>().join(",");
+        assert!(read_plain(&pairs(MEMBERS_MAX), Explode::No, &object).is_ok());
+        assert!(read_plain(&pairs(MEMBERS_MAX + 1), Explode::No, &object).is_err());
     }
 
     #[test]

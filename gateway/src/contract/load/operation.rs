@@ -138,6 +138,11 @@ impl Reader<'_> {
             let told = self.source.error(&described.at, "nothing says which upstream serves this operation");
             self.mistakes.push(told.help("add `x-gateway.upstream`, here or at the root"));
         }
+        let has_body = self.source.member(&described.at, "requestBody").is_some();
+        if has_body && settings.as_ref().is_some_and(|settings| settings.streamed) {
+            let told = "the body of a streamed operation is checked for type and size only";
+            self.mistakes.push(self.source.warning(&described.at.key("requestBody"), told));
+        }
         let base = settings.as_ref().and_then(|settings| settings.upstream_base.as_deref());
         if base.is_some_and(|base| Target::from_origin_form(base).is_err()) {
             let told = self.source.error(&at.key("upstream_base"), "`upstream_base` is not a plain path");
