@@ -113,14 +113,14 @@ impl Policies {
         circumstances: &Circumstances<'_>,
     ) -> Result<Permit, PolicyRefusal> {
         let asked = self.ask(principal, operation)?;
-        let Slice { permits, forbids, conditional, parts } = &*asked.slice;
+        let Slice { permits, forbids, conditional, reads } = &*asked.slice;
         if !forbids.is_empty() {
             return Err(self.forbidden(forbids.iter().copied()));
         }
         if conditional.is_empty() {
             return self.permitted(permits.iter().copied());
         }
-        let context = context::build(parts, &asked.operation.facts, &self.claims, circumstances)?;
+        let context = context::build(reads, &asked.operation.facts, &self.claims, circumstances)?;
         let response = self.authorizer.is_authorized(&asked.request(context)?, conditional, &self.entities);
         self.decide(permits, &response)
     }

@@ -1,57 +1,91 @@
 //! What does Cedar see of a request, and how much of it do the policies at hand ask for?
 //!
-//! The parts of `context` a policy reads are found when its slice is built; a request pays for those only.
+//! What of `context` a policy reads is found when it is loaded; a request pays for that only.
 //! A value that is not what the policies were checked with makes the request undecidable, never allowed.
 
 use std::net::IpAddr;
 
 use cedar_policy::pst::{Clause, Expr, Var};
 use cedar_policy::{Context, Policy, RestrictedExpression as Value};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Timestamp, ZonedDateTime, tz::TimeZone};
 
-use super::circumstances::{CertificateFacts, Circumstances, ClaimValue, Deprecation, TokenFacts};
+use super::circumstances::{Circumstances, ClaimValue, Deprecation};
 use super::facts::{OperationFacts, QueryParameter, ValueType, Values};
 
-/// A member of `context`.
+/// Something of `context` that a policy may read, in the order of the parts it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
+pub(super) enum Member {
     Address,
-    Certificate,
+    CertificateDns,
+    CertificatePresent,
+    CertificateSha256,
+    CertificateUris,
     Deprecated,
     Path,
     Query,
-    Time,
-    Token,
+    TimeHour,
+    TimeNow,
+    TimeWeekday,
+    TokenActor,
+    TokenClaims,
+    TokenClientId,
+    TokenIssuer,
+    TokenPresent,
+    TokenScopes,
+    TokenSubject,
 }
 
 /// Why the policies cannot be asked, in words for the log: which part, never which value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unfit(pub(super) &'static str);
 
-impl Part {
-    pub(super) const ALL: [Self; 7] = [
+impl Member {
+    pub(super) const ALL: [Self; 18] = [
         Self::Address,
-        Self::Certificate,
+        Self::CertificateDns,
+        Self::CertificatePresent,
+        Self::CertificateSha256,
+        Self::CertificateUris,
         Self::Deprecated,
         Self::Path,
         Self::Query,
-        Self::Time,
-        Self::Token,
+        Self::TimeHour,
+        Self::TimeNow,
+        Self::TimeWeekday,
+        Self::TokenActor,
+        Self::TokenClaims,
+        Self::TokenClientId,
+        Self::TokenIssuer,
+        Self::TokenPresent,
+        Self::TokenScopes,
+        Self::TokenSubject,
     ];
 
-    const fn name(self) -> &'static str {
+    /// The part of `context`, and the attribute of that part if there are several.
+    const fn names(self) -> (&'static str, Option<&'static str>) {
         match self {
-            Self::Address => "address",
-            Self::Certificate => "certificate",
-            Self::Deprecated => "deprecated",
-            Self::Path => "path",
-            Self::Query => "query",
-            Self::Time => "time",
-            Self::Token => "token",
+            Self::Address => ("address", None),
+            Self::CertificateDns => ("certificate", Some("dns")),
+            Self::CertificatePresent => ("certificate", Some("present")),
+            Self::CertificateSha256 => ("certificate", Some("sha256")),
+            Self::CertificateUris => ("certificate", Some("uris")),
+            Self::Deprecated => ("deprecated", None),
+            Self::Path => ("path", None),
+            Self::Query => ("query", None),
+            Self::TimeHour => ("time", Some("hour")),
+            Self::TimeNow => ("time", Some("now")),
+            Self::TimeWeekday => ("time", Some("weekday")),
+            Self::TokenActor => ("token", Some("actor")),
+            Self::TokenClaims => ("token", Some("claims")),
+            Self::TokenClientId => ("token", Some("client_id")),
+            Self::TokenIssuer => ("token", Some("issuer")),
+            Self::TokenPresent => ("token", Some("present")),
+            Self::TokenScopes => ("token", Some("scopes")),
+            Self::TokenSubject => ("token", Some("subject")),
         }
     }
 
-    /// The parts that a policy may read: all of them, when it uses `context` whole.
+    /// What a policy may read: everything, when it uses `context` whole.
     pub(super) fn read_by(policy: &Policy) -> Vec<Self> {
         // What cannot be looked into may read anything.
         let Ok(tree) = policy.to_pst() else { return Self::ALL.to_vec() };
@@ -59,28 +93,38 @@ impl Part {
             .body()
             .clauses()
             .iter()
-            .flat_map(|(Clause::When(condition) | Clause::Unless(condition))| parts_in(condition))
+            .flat_map(|(Clause::When(condition) | Clause::Unless(condition))| members_in(condition))
             .collect();
         read.sort_unstable();
         read.dedup();
         read
     }
 
-    fn named(attribute: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|part| part.name() == attribute)
+    fn of_part(part: &str) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|member| member.names().0 == part).collect()
+    }
+
+    fn of_attribute(part: &str, attribute: &str) -> Vec<Self> {
+        let one = Self::ALL.into_iter().find(|member| member.names() == (part, Some(attribute)));
+        one.map_or_else(|| Self::of_part(part), |member| vec![member])
     }
 }
 
-fn parts_in(condition: &Expr) -> Vec<Part> {
-    let is_context = |e: &Expr| matches!(e, Expr::Var(Var::Context));
+fn members_in(condition: &Expr) -> Vec<Member> {
     condition.reduce(
         &|node| match node {
-            Expr::GetAttr { expr, attr } if is_context(expr) => Some(Part::named(attr).into_iter().collect()),
-            Expr::HasAttr { expr, attrs } if is_context(expr) => {
-                Some(Part::named(attrs.first()).into_iter().collect())
-            }
-            whole if is_context(whole) => Some(Part::ALL.to_vec()),
-            _ => None,
+            Expr::GetAttr { expr, attr } => match (is_context(expr), part(expr)) {
+                (true, _) => Some(Member::of_part(attr)),
+                (false, Some(part)) => Some(Member::of_attribute(part, attr)),
+                (false, None) => None,
+            },
+            Expr::HasAttr { expr, attrs } => match (is_context(expr), part(expr), attrs.get(1)) {
+                (true, _, Some(attribute)) => Some(Member::of_attribute(attrs.first(), attribute)),
+                (true, _, None) => Some(Member::of_part(attrs.first())),
+                (false, Some(part), _) => Some(Member::of_attribute(part, attrs.first())),
+                (false, None, _) => None,
+            },
+            whole => is_context(whole).then(|| Member::ALL.to_vec()),
         },
         &|mut left, right| {
             left.extend(right);
@@ -90,64 +134,80 @@ fn parts_in(condition: &Expr) -> Vec<Part> {
     )
 }
 
-/// The `parts` of the context of a request for `operation`.
+const fn is_context(node: &Expr) -> bool {
+    matches!(node, Expr::Var(Var::Context))
+}
+
+/// `token`, of `context.token`.
+fn part(node: &Expr) -> Option<&str> {
+    match node {
+        Expr::GetAttr { expr, attr } if is_context(expr) => Some(attr),
+        _ => None,
+    }
+}
+
+/// The `members` of the context of a request for `operation`. They are in order, so that those of one part
+/// stand together.
 pub(super) fn build(
-    parts: &[Part],
+    members: &[Member],
     operation: &OperationFacts,
     claims: &[(String, ValueType)],
     given: &Circumstances<'_>,
 ) -> Result<Context, Unfit> {
-    let mut members = Vec::with_capacity(parts.len());
-    for part in parts {
-        let value = match part {
-            Part::Address => address(given.address),
-            Part::Certificate => certificate(given.certificate.as_ref())?,
-            Part::Deprecated => Value::new_bool(given.deprecation == Deprecation::Deprecated),
-            Part::Path => path(&operation.path_parameters, &given.path)?,
-            Part::Query => query(&operation.query_parameters, &given.query)?,
-            Part::Time => time(given.now)?,
-            Part::Token => token(claims, given.token.as_ref())?,
-        };
-        members.push((part.name().to_owned(), value));
+    let mut parts = Vec::new();
+    for of_part in members.chunk_by(|a, b| a.names().0 == b.names().0) {
+        let mut fields = Vec::with_capacity(of_part.len());
+        for member in of_part {
+            let (part, attribute) = member.names();
+            let value = value(*member, operation, claims, given)?;
+            match attribute {
+                None => parts.extend(value.map(|value| field(part, value))),
+                Some(attribute) => fields.extend(value.map(|value| field(attribute, value))),
+            }
+        }
+        if let Some((part, Some(_))) = of_part.first().map(|member| member.names()) {
+            parts.push(field(part, record(fields)?));
+        }
     }
-    Context::from_pairs(members).map_err(|_invalid| Unfit("a value is not one that Cedar can hold"))
+    Context::from_pairs(parts).map_err(|_invalid| Unfit("a value is not one that Cedar can hold"))
+}
+
+fn value(
+    member: Member,
+    operation: &OperationFacts,
+    claims: &[(String, ValueType)],
+    given: &Circumstances<'_>,
+) -> Result<Option<Value>, Unfit> {
+    let Circumstances { address, now, certificate, token, path, query, deprecation } = given;
+    let certificate = certificate.as_ref();
+    let token = token.as_ref();
+    Ok(match member {
+        Member::Address => Some(ip(*address)),
+        Member::Deprecated => Some(Value::new_bool(*deprecation == Deprecation::Deprecated)),
+        Member::Path => Some(path_record(&operation.path_parameters, path)?),
+        Member::Query => Some(query_record(&operation.query_parameters, query)?),
+        Member::CertificatePresent => Some(Value::new_bool(certificate.is_some())),
+        Member::CertificateDns => Some(texts(certificate.map_or(&[], |c| &c.dns))),
+        Member::CertificateUris => Some(texts(certificate.map_or(&[], |c| &c.uris))),
+        Member::CertificateSha256 => certificate.map(|c| text(c.sha256)),
+        Member::TimeHour => Some(Value::new_long(utc(*now).hour().into())),
+        Member::TimeNow => Some(instant(*now)),
+        // ISO 8601: weeks begin on Monday, which is 1.
+        Member::TimeWeekday => Some(Value::new_long(utc(*now).weekday().to_monday_one_offset().into())),
+        Member::TokenPresent => Some(Value::new_bool(token.is_some())),
+        Member::TokenScopes => Some(texts(token.map_or(&[], |t| &t.scopes))),
+        Member::TokenClaims => Some(claim_record(claims, token.map_or(&[], |t| &t.claims))?),
+        Member::TokenIssuer => token.map(|t| text(t.issuer)),
+        Member::TokenSubject => token.and_then(|t| t.subject).map(text),
+        Member::TokenClientId => token.and_then(|t| t.client_id).map(text),
+        Member::TokenActor => token.and_then(|t| t.actor).map(text),
+    })
 }
 
 /// A client that comes as `::ffff:192.0.2.7` is the client `192.0.2.7` (RFC 4291 section 2.5.5.2); a
 /// refusal of the one must not be escaped by the other.
-fn address(address: IpAddr) -> Value {
+fn ip(address: IpAddr) -> Value {
     Value::new_ip(address.to_canonical().to_string())
-}
-
-fn certificate(certificate: Option<&CertificateFacts<'_>>) -> Result<Value, Unfit> {
-    let absent = CertificateFacts::default();
-    let CertificateFacts { dns, uris, sha256 } = certificate.unwrap_or(&absent);
-    let mut fields = vec![
-        field("present", Value::new_bool(certificate.is_some())),
-        field("dns", texts(dns)),
-        field("uris", texts(uris)),
-    ];
-    if certificate.is_some() {
-        fields.push(field("sha256", text(sha256)));
-    }
-    record(fields)
-}
-
-fn token(claims: &[(String, ValueType)], token: Option<&TokenFacts<'_>>) -> Result<Value, Unfit> {
-    let absent = TokenFacts::default();
-    let TokenFacts { issuer, subject, client_id, scopes, actor, claims: values } = token.unwrap_or(&absent);
-    let mut fields = vec![
-        field("present", Value::new_bool(token.is_some())),
-        field("scopes", texts(scopes)),
-        field("claims", claim_record(claims, values)?),
-    ];
-    let issuer = token.map(|_| *issuer);
-    for (name, value) in
-        [("issuer", issuer), ("subject", *subject), ("client_id", *client_id), ("actor", *actor)]
-    {
-        fields.extend(value.map(|value| field(name, text(value))));
-    }
-    record(fields)
 }
 
 fn claim_record(claims: &[(String, ValueType)], values: &[(&str, ClaimValue<'_>)]) -> Result<Value, Unfit> {
@@ -174,17 +234,16 @@ fn claim(expected: ValueType, value: &ClaimValue<'_>) -> Result<Value, Unfit> {
     }
 }
 
-fn time(now: Timestamp) -> Result<Value, Unfit> {
-    let utc = now.to_zoned_datetime(TimeZone::UTC);
-    record(vec![
-        field("now", Value::new_datetime(now.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())),
-        field("hour", Value::new_long(utc.hour().into())),
-        field("weekday", Value::new_long(utc.weekday().to_monday_one_offset().into())),
-    ])
+fn utc(now: Timestamp) -> ZonedDateTime {
+    now.to_zoned_datetime(TimeZone::UTC)
+}
+
+fn instant(now: Timestamp) -> Value {
+    Value::new_datetime(now.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
 }
 
 /// The template of the path was matched, so each of its parameters is there, once.
-fn path(names: &[String], given: &[(&str, &str)]) -> Result<Value, Unfit> {
+fn path_record(names: &[String], given: &[(&str, &str)]) -> Result<Value, Unfit> {
     let mut fields = Vec::with_capacity(names.len());
     for name in names {
         let mut values = given.iter().filter(|(given, _)| given == name);
@@ -197,7 +256,7 @@ fn path(names: &[String], given: &[(&str, &str)]) -> Result<Value, Unfit> {
 }
 
 /// What the policies see must be what the upstream takes: of two values, who knows which that is?
-fn query(parameters: &[QueryParameter], given: &[(&str, &str)]) -> Result<Value, Unfit> {
+fn query_record(parameters: &[QueryParameter], given: &[(&str, &str)]) -> Result<Value, Unfit> {
     let mut fields = Vec::new();
     for QueryParameter { name, values } in parameters {
         let sent: Vec<&str> =
@@ -231,6 +290,7 @@ fn texts(values: &[&str]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::super::authorise::{Policies, Principal};
+    use super::super::circumstances::{CertificateFacts, TokenFacts};
     use super::super::retailer::*;
     use super::*;
 
@@ -368,37 +428,46 @@ mod tests {
         }
         given.now = Timestamp::MIN;
         assert_eq!(
-            undecidable(CREATE, "context.time.hour == 1", &given),
+            undecidable(CREATE, "context.time.now < datetime(\"2026-01-01\")", &given),
             "a value is not one that Cedar can hold"
         );
     }
 
     #[test]
     fn only_what_policies_read_is_built() {
-        let parts = |condition: &str| {
+        use Member::*;
+        let reads = |condition: &str, expected: &[Member]| {
             let policies = load(&format!(
                 "@id(\"p\") permit (principal is Caller, action == Action::\"orders.v2.getOrder\", resource) {condition};"
             ));
-            Part::read_by(&policies.policies[0].written.policy)
+            assert_eq!(Member::read_by(&policies.policies[0].written.policy), expected, "{condition}");
         };
-        assert_eq!(parts(""), []);
-        assert_eq!(parts("when { principal.tier == \"gold\" }"), []);
-        assert_eq!(
-            parts("when { context.deprecated } unless { context.token.present }"),
-            [Part::Deprecated, Part::Token]
+        let token =
+            [TokenActor, TokenClaims, TokenClientId, TokenIssuer, TokenPresent, TokenScopes, TokenSubject];
+        reads("", &[]);
+        reads("when { principal.tier == \"gold\" }", &[]);
+        reads("when { context.deprecated } unless { context.token.present }", &[Deprecated, TokenPresent]);
+        reads(
+            "when { if context.time.hour > 3 then context.path.order == \"1\" else false }",
+            &[Path, TimeHour],
         );
-        assert_eq!(
-            parts("when { if context has time then context.path.order == \"1\" else false }"),
-            [Part::Path, Part::Time]
+        reads("when { context.token.claims has level && context.token.claims.level > 3 }", &[TokenClaims]);
+        reads("when { context has token.subject }", &[TokenSubject]);
+        reads("when { context.token has subject }", &[TokenSubject]);
+        reads("when { context has token }", &token);
+        reads("when { context.token == context.token }", &token);
+        reads(
+            "when { [context.address].contains(ip(\"::1\")) || {a: context.query} == {a: context.query} }",
+            &[Address, Query],
         );
-        assert_eq!(parts("when { context has token.subject }"), [Part::Token]);
-        assert_eq!(
-            parts(
-                "when { [context.address].contains(ip(\"::1\")) || {a: context.query} == {a: context.query} }"
-            ),
-            [Part::Address, Part::Query]
-        );
-        assert_eq!(parts("when { context == context }"), Part::ALL);
+        reads("when { context == context }", &Member::ALL);
+        reads("when { (if true then context else context).deprecated }", &Member::ALL);
+    }
+
+    #[test]
+    fn members_are_in_the_order_of_their_parts() {
+        assert!(Member::ALL.is_sorted());
+        assert!(Member::ALL.is_sorted_by_key(|member| member.names().0));
     }
 
     #[test]
@@ -422,7 +491,7 @@ mod tests {
             for given in [&full, &least] {
                 let known: &Policies = &policies;
                 let asked = known.ask(Principal::Caller(1), operation).ok().unwrap();
-                let context = build(&Part::ALL, &asked.operation.facts, &claims(), given).unwrap();
+                let context = build(&Member::ALL, &asked.operation.facts, &claims(), given).unwrap();
                 assert!(context.validate(&schema, &asked.operation.action).is_ok());
             }
         }

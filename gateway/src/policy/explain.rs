@@ -15,7 +15,7 @@ use serde::{Serialize, Serializer};
 use super::annotations::Named;
 use super::authorise::{Asked, Policies, PolicyRefusal, Principal};
 use super::circumstances::Circumstances;
-use super::context::{self, Part};
+use super::context::{self, Member};
 use super::depth;
 use crate::diagnostic::Place;
 
@@ -109,7 +109,7 @@ impl Policies {
         circumstances: &Circumstances<'_>,
     ) -> Result<Request, PolicyRefusal> {
         let context: Context =
-            context::build(&Part::ALL, &asked.operation.facts, &self.claims, circumstances)?;
+            context::build(&Member::ALL, &asked.operation.facts, &self.claims, circumstances)?;
         asked.request(context)
     }
 

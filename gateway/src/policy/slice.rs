@@ -11,7 +11,7 @@ use cedar_policy::{Effect, PolicySet};
 use quick_cache::sync::Cache;
 
 use super::annotations::Named;
-use super::context::Part;
+use super::context::Member;
 use super::facts::{CallerFacts, OperationFacts};
 use super::scope::{What, Whom};
 use super::vocabulary::Unbuildable;
@@ -25,7 +25,7 @@ pub(super) struct Slice {
     /// Those with conditions.
     pub(super) conditional: PolicySet,
     /// What the conditions read.
-    pub(super) parts: Vec<Part>,
+    pub(super) reads: Vec<Member>,
 }
 
 /// Every slice of a snapshot.
@@ -35,7 +35,7 @@ pub(super) struct Slices {
     /// By policy, whom its scope is about, as an index of the distinct ones.
     whom: Vec<usize>,
     /// By policy, what its conditions read.
-    parts: Vec<Vec<Part>>,
+    reads: Vec<Vec<Member>>,
     /// By standing, which of those are true.
     standings: Vec<BTreeSet<usize>>,
     of_caller: Vec<usize>,
@@ -61,9 +61,9 @@ impl Slices {
         let mut standings = Standings { distinct, known: HashMap::new(), all: Vec::new() };
         let of_caller = callers.iter().map(|caller| standings.of(Whom::all_of(caller))).collect();
         let of_anonymous = standings.of(Whom::all_of_anonymous());
-        let parts = policies.iter().map(|named| Part::read_by(&named.written.policy)).collect();
+        let reads = policies.iter().map(|named| Member::read_by(&named.written.policy)).collect();
         let made = Cache::new(SLICES_MAX);
-        Self { covering, whom, parts, standings: standings.all, of_caller, of_anonymous, made }
+        Self { covering, whom, reads, standings: standings.all, of_caller, of_anonymous, made }
     }
 
     /// The standing of the caller at an index, or of nobody.
@@ -94,29 +94,29 @@ impl Slices {
         if let Some(slice) = self.made.get(&(operation, standing)) {
             return Ok(slice);
         }
-        let slice = Arc::new(Slice::new(&self.concerning(operation, standing), policies, &self.parts)?);
+        let slice = Arc::new(Slice::new(&self.concerning(operation, standing), policies, &self.reads)?);
         self.made.insert((operation, standing), Arc::clone(&slice));
         Ok(slice)
     }
 }
 
 impl Slice {
-    fn new(concerning: &[usize], policies: &[Named], read: &[Vec<Part>]) -> Result<Self, Unbuildable> {
+    fn new(concerning: &[usize], policies: &[Named], read: &[Vec<Member>]) -> Result<Self, Unbuildable> {
         let (mut permits, mut forbids, mut conditional) = (Vec::new(), Vec::new(), Vec::new());
-        let mut parts = BTreeSet::new();
+        let mut reads = BTreeSet::new();
         for n in concerning {
             let Some(policy) = policies.get(*n).map(|named| &named.written.policy) else { continue };
             match (policy.has_non_scope_constraint(), policy.effect()) {
                 (true, _) => {
                     conditional.push(policy.clone());
-                    parts.extend(read.get(*n).into_iter().flatten().copied());
+                    reads.extend(read.get(*n).into_iter().flatten().copied());
                 }
                 (false, Effect::Permit) => permits.push(*n),
                 (false, Effect::Forbid) => forbids.push(*n),
             }
         }
-        let (conditional, parts) = (PolicySet::from_policies(conditional)?, parts.into_iter().collect());
-        Ok(Self { permits, forbids, conditional, parts })
+        let (conditional, reads) = (PolicySet::from_policies(conditional)?, reads.into_iter().collect());
+        Ok(Self { permits, forbids, conditional, reads })
     }
 }
 
@@ -195,7 +195,7 @@ mod tests {
     ) -> String {
         let Ok(asked) = policies.ask(principal, operation) else { return "kind-not-served".to_owned() };
         let context: Context =
-            match context::build(&Part::ALL, &asked.operation.facts, &policies.claims, given) {
+            match context::build(&Member::ALL, &asked.operation.facts, &policies.claims, given) {
                 Ok(context) => context,
                 Err(_) => return "policy-undecidable".to_owned(),
             };
