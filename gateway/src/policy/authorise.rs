@@ -198,7 +198,7 @@ pub(super) struct Asked<'a> {
     principal: &'a EntityUid,
     pub(super) operation: &'a KnownOperation,
     pub(super) standing: usize,
-    slice: Arc<Slice>,
+    pub(super) slice: Arc<Slice>,
 }
 
 impl Asked<'_> {
@@ -384,6 +384,12 @@ mod tests {
         check(open, ACME, STOCK, "policy-denied");
         let named = "@id(\"open\") permit (principal == Anonymous::\"anonymous\", action, resource);";
         check(named, Principal::Anonymous, STOCK, "permit open");
+    }
+
+    #[test]
+    fn policies_are_shared_by_all_threads() {
+        const fn shared<T: Send + Sync + 'static>(_: &T) {}
+        shared(&load(ALL));
     }
 
     #[test]

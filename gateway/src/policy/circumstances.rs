@@ -6,6 +6,9 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use serde_json::Value;
+
+use super::facts::ValueType;
 
 /// Everything about one request that `context` shows.
 #[derive(Clone)]
@@ -74,4 +77,68 @@ pub enum ClaimValue<'a> {
     Boolean(bool),
     /// An array of strings.
     Texts(Vec<&'a str>),
+    /// Anything else. It fits no policy, and is not the same as none.
+    Other,
+}
+
+impl<'a> From<&'a Value> for ClaimValue<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::String(text) => Self::Text(text),
+            Value::Bool(truth) => Self::Boolean(*truth),
+            Value::Number(number) => number.as_i64().map_or(Self::Other, Self::Integer),
+            Value::Array(all) => {
+                all.iter().map(Value::as_str).collect::<Option<_>>().map_or(Self::Other, Self::Texts)
+            }
+            Value::Null | Value::Object(_) => Self::Other,
+        }
+    }
+}
+
+impl ClaimValue<'_> {
+    /// Whether a claim of this type may have this value. Where several texts may stand, one may stand by
+    /// itself, as RFC 7519 section 4.1.3 has it for `aud`.
+    pub(super) const fn fits(&self, value_type: ValueType) -> bool {
+        match self {
+            Self::Text(_) => matches!(value_type, ValueType::Text | ValueType::Texts),
+            Self::Integer(_) => matches!(value_type, ValueType::Integer),
+            Self::Boolean(_) => matches!(value_type, ValueType::Boolean),
+            Self::Texts(_) => matches!(value_type, ValueType::Texts),
+            Self::Other => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_claim_fits_the_type_it_is_configured_with_and_no_other() {
+        let all = [ValueType::Text, ValueType::Integer, ValueType::Boolean, ValueType::Texts];
+        let rows: [(Value, &[ValueType]); 11] = [
+            (json!("a"), &[ValueType::Text, ValueType::Texts]),
+            (json!(1), &[ValueType::Integer]),
+            (json!(i64::MIN), &[ValueType::Integer]),
+            (json!(true), &[ValueType::Boolean]),
+            (json!(["a", "b"]), &[ValueType::Texts]),
+            (json!([]), &[ValueType::Texts]),
+            (json!(1.5), &[]),
+            (json!(u64::MAX), &[]),
+            (json!(["a", 1]), &[]),
+            (json!({"a": 1}), &[]),
+            (json!(null), &[]),
+        ];
+        for (value, fitting) in rows {
+            for value_type in all {
+                assert_eq!(
+                    ClaimValue::from(&value).fits(value_type),
+                    fitting.contains(&value_type),
+                    "{value}"
+                );
+            }
+        }
+    }
 }

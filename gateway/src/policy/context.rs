@@ -222,15 +222,16 @@ fn claim_record(claims: &[(String, ValueType)], values: &[(&str, ClaimValue<'_>)
 
 /// A claim of another type must not count as absent: a `forbid` about it would then not be asked.
 fn claim(expected: ValueType, value: &ClaimValue<'_>) -> Result<Value, Unfit> {
-    match (expected, value) {
-        (ValueType::Text, ClaimValue::Text(value)) => Ok(text(value)),
-        (ValueType::Integer, ClaimValue::Integer(value)) => Ok(Value::new_long(*value)),
-        (ValueType::Boolean, ClaimValue::Boolean(value)) => Ok(Value::new_bool(*value)),
-        (ValueType::Texts, ClaimValue::Texts(values)) => Ok(texts(values)),
-        (
-            ValueType::Text | ValueType::Integer | ValueType::Boolean | ValueType::Texts,
-            ClaimValue::Text(_) | ClaimValue::Integer(_) | ClaimValue::Boolean(_) | ClaimValue::Texts(_),
-        ) => Err(Unfit("a claim of the token is not of the type it is configured with")),
+    if !value.fits(expected) {
+        return Err(UNFIT_CLAIM);
+    }
+    match value {
+        ClaimValue::Text(one) if expected == ValueType::Texts => Ok(texts(&[one])),
+        ClaimValue::Text(value) => Ok(text(value)),
+        ClaimValue::Integer(value) => Ok(Value::new_long(*value)),
+        ClaimValue::Boolean(value) => Ok(Value::new_bool(*value)),
+        ClaimValue::Texts(values) => Ok(texts(values)),
+        ClaimValue::Other => Err(UNFIT_CLAIM),
     }
 }
 
@@ -286,6 +287,8 @@ fn text(value: &str) -> Value {
 fn texts(values: &[&str]) -> Value {
     Value::new_set(values.iter().map(|value| text(value)))
 }
+
+const UNFIT_CLAIM: Unfit = Unfit("a claim of the token is not of the type it is configured with");
 
 #[cfg(test)]
 mod tests {
@@ -360,6 +363,9 @@ mod tests {
         ] {
             check(CREATE, condition, &given);
         }
+        given.token =
+            Some(TokenFacts { claims: vec![("roles", ClaimValue::Text("one"))], ..TokenFacts::default() });
+        check(CREATE, "context.token.claims has roles && context.token.claims.roles == [\"one\"]", &given);
     }
 
     #[test]
@@ -419,7 +425,12 @@ mod tests {
             undecidable(SEARCH, "!(context.query has store)", &given),
             "a parameter of the query is repeated"
         );
-        for wrong in [ClaimValue::Text("true"), ClaimValue::Integer(1), ClaimValue::Texts(vec!["true"])] {
+        for wrong in [
+            ClaimValue::Text("true"),
+            ClaimValue::Integer(1),
+            ClaimValue::Texts(vec!["true"]),
+            ClaimValue::Other,
+        ] {
             given.token = Some(TokenFacts { claims: vec![("suspended", wrong)], ..TokenFacts::default() });
             assert_eq!(
                 undecidable(CREATE, "!(context.token.claims has suspended)", &given),

@@ -1,5 +1,4 @@
 //! A small retailer for the tests of this room: four callers, five operations, three claims.
-#![allow(clippy::missing_panics_doc, reason = "a test")]
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};

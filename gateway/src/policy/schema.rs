@@ -161,3 +161,51 @@ type Token = {
   client_id?: String,
   actor?: String,
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::super::retailer::*;
+
+    #[track_caller]
+    fn contains(expected: &str) {
+        let policies = load("");
+        let schema = policies.cedar_schema();
+        assert!(schema.contains(expected), "{schema}");
+    }
+
+    #[test]
+    fn callers_have_their_facts_optional_unless_all_have_them() {
+        contains(
+            "entity Caller in [Group, Kind] = {\n  id: String,\n  kind: Kind,\n  owner: String,\n  \"ceiling\"?: Long,\n  \
+             \"stores\"?: Set<String>,\n  \"test\"?: Bool,\n  \"tier\": String,\n};\n",
+        );
+    }
+
+    #[test]
+    fn members_that_are_known_are_enumerated() {
+        contains("entity Kind enum [\"bot\", \"partner\", \"person\", \"service\"];\n");
+        contains("entity Group enum [\"channels\", \"marketplaces\", \"robots\"];\n");
+        contains("entity Api enum [\"orders\", \"stock\"];\n");
+    }
+
+    #[test]
+    fn an_operation_has_its_own_context() {
+        contains(
+            "action \"orders.v2.searchOrders\" in [\"orders.v2\", \"read\"] appliesTo {\n  principal: [Caller],\n  \
+             resource: [Contract],\n  context: {\n    address: ipaddr,\n    certificate: Certificate,\n    \
+             deprecated: Bool,\n    path: {},\n    query: {\n      \"filter[status]\"?: Set<String>,\n      \
+             \"store\"?: String,\n    },\n    time: Time,\n    token: Token,\n  },\n};\n",
+        );
+        contains(
+            "action \"stock.v1.getStock\" in [\"stock.v1\", \"read\"] appliesTo {\n  principal: [Caller, Anonymous],\n",
+        );
+        contains("action \"orders.v2\" in [\"orders\"];\n");
+    }
+
+    #[test]
+    fn the_schema_is_one_that_cedar_reads_without_a_warning() {
+        let policies = load("");
+        let (_, warnings) = cedar_policy::Schema::from_cedarschema_str(policies.cedar_schema()).unwrap();
+        assert_eq!(warnings.count(), 0);
+    }
+}

@@ -105,7 +105,8 @@ impl Slice {
         let (mut permits, mut forbids, mut conditional) = (Vec::new(), Vec::new(), Vec::new());
         let mut reads = BTreeSet::new();
         for n in concerning {
-            let Some(policy) = policies.get(*n).map(|named| &named.written.policy) else { continue };
+            // Passing over one could pass over a `forbid`.
+            let policy = policies.get(*n).map(|named| &named.written.policy).ok_or("no such policy")?;
             match (policy.has_non_scope_constraint(), policy.effect()) {
                 (true, _) => {
                     conditional.push(policy.clone());
@@ -155,6 +156,20 @@ mod tests {
     use super::super::context;
     use super::super::retailer::*;
     use super::*;
+
+    #[test]
+    fn callers_that_no_scope_tells_apart_share_a_slice() {
+        let policies = load(
+            "@id(\"channels\") permit (principal in Group::\"channels\", action, resource);
+             @id(\"acme\") permit (principal == Caller::\"acme\", action, resource) when { context.deprecated };",
+        );
+        let slice = |principal| policies.ask(principal, READ).ok().unwrap().slice;
+        // `web-shop` and `stock-bot` are both channels; that one is a bot as well no policy asks.
+        assert!(Arc::ptr_eq(&slice(SHOP), &slice(Principal::Caller(2))));
+        assert!(!Arc::ptr_eq(&slice(SHOP), &slice(ACME)));
+        assert!(slice(SHOP).conditional.is_empty() && slice(CLERK).permits.is_empty());
+        assert_eq!(slice(ACME).reads, [Member::Deprecated]);
+    }
 
     /// Policies of every sort: scopes of all forms, conditions over all parts of the context, failures.
     const POOL: [&str; 22] = [

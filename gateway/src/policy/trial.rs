@@ -12,11 +12,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::authorise::{KnownOperation, Policies, PolicyRefusal, Principal};
-use super::circumstances::{CertificateFacts, Circumstances, ClaimValue, Deprecation, TokenFacts};
+use super::circumstances::{Circumstances, ClaimValue, Deprecation};
 use super::explain::{Explanation, Outcome, Verdict, shown};
-use super::facts::ValueType;
 use super::source::files;
-use super::trial_file::{CertificateWritten, ClaimWritten, Expect, Trial, TrialFile, With};
+use super::trial_file::{Expect, Parameters, Trial, TrialFile, With};
 use super::vocabulary::NOBODY;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::document::Document;
@@ -127,7 +126,7 @@ impl Bench<'_> {
         self.check_keys("claims", "claim", with.claims.iter().flat_map(BTreeMap::keys), &claims, mistakes);
         for (name, value_type) in &self.policies.claims {
             let written = with.claims.as_ref().and_then(|claims| claims.get(name));
-            if written.is_some_and(|claim| claim.value_type() != *value_type) {
+            if written.is_some_and(|claim| !ClaimValue::from(claim).fits(*value_type)) {
                 let said = format!("claim `{name}` is configured as a {}", value_type.cedar());
                 mistakes.push(Diagnostic::error(self.place(&pointer("claims", name)), said));
             }
@@ -241,88 +240,6 @@ fn told(explanation: &Explanation) -> String {
         Outcome::NotApplicable | Outcome::Satisfied => None,
     });
     lines.collect()
-}
-
-/// Parameters as text, each value by itself.
-struct Parameters<'w> {
-    path: Vec<(&'w str, String)>,
-    query: Vec<(&'w str, String)>,
-}
-
-impl<'w> Parameters<'w> {
-    fn of(with: &'w With) -> Self {
-        let each =
-            |(name, values): (&'w String, Vec<String>)| values.into_iter().map(move |v| (name.as_str(), v));
-        Self {
-            path: with.path.iter().map(|(name, value)| (name.as_str(), value.text())).collect(),
-            query: with.query.iter().map(|(name, values)| (name, values.texts())).flat_map(each).collect(),
-        }
-    }
-}
-
-impl Expect {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Refuse => "refuse",
-        }
-    }
-}
-
-impl With {
-    fn token(&self) -> Option<TokenFacts<'_>> {
-        if self.token.is_none() && self.scopes.is_none() && self.claims.is_none() {
-            return None;
-        }
-        let claims = self.claims.iter().flatten().map(|(name, claim)| (name.as_str(), claim.value()));
-        let written = self.token.as_ref();
-        Some(TokenFacts {
-            issuer: written.map_or("", |token| &token.issuer),
-            subject: written.and_then(|token| token.subject.as_deref()),
-            client_id: written.and_then(|token| token.client_id.as_deref()),
-            actor: written.and_then(|token| token.actor.as_deref()),
-            scopes: borrowed(self.scopes.as_deref().unwrap_or_default()),
-            claims: claims.collect(),
-        })
-    }
-}
-
-impl CertificateWritten {
-    fn facts(&self) -> Option<CertificateFacts<'_>> {
-        match self {
-            Self::Present(false) => None,
-            Self::Present(true) => Some(CertificateFacts::default()),
-            Self::Facts(facts) => Some(CertificateFacts {
-                dns: borrowed(&facts.dns),
-                uris: borrowed(&facts.uris),
-                sha256: &facts.sha256,
-            }),
-        }
-    }
-}
-
-impl ClaimWritten {
-    const fn value_type(&self) -> ValueType {
-        match self {
-            Self::Text(_) => ValueType::Text,
-            Self::Integer(_) => ValueType::Integer,
-            Self::Boolean(_) => ValueType::Boolean,
-            Self::Texts(_) => ValueType::Texts,
-        }
-    }
-
-    fn value(&self) -> ClaimValue<'_> {
-        match self {
-            Self::Text(text) => ClaimValue::Text(text),
-            Self::Integer(number) => ClaimValue::Integer(*number),
-            Self::Boolean(truth) => ClaimValue::Boolean(*truth),
-            Self::Texts(texts) => ClaimValue::Texts(borrowed(texts)),
-        }
-    }
-}
-
-fn borrowed(texts: &[String]) -> Vec<&str> {
-    texts.iter().map(String::as_str).collect()
 }
 
 /// The JSON Pointer (RFC 6901) of a member of `with`.

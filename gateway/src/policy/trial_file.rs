@@ -1,9 +1,12 @@
-//! How is a policy test written? The form of `policies/tests/*.yaml`, as it stands in the file.
+//! How is a policy test written, and what does it stand for? The form of `policies/tests/*.yaml`.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
+
+use super::circumstances::{CertificateFacts, TokenFacts};
 
 /// A file of policy tests: what must be allowed and refused, and by which policies.
 #[derive(Deserialize, JsonSchema)]
@@ -52,7 +55,7 @@ pub(super) struct With {
     /// The scopes of the token.
     pub(super) scopes: Option<Vec<String>>,
     /// The claims of the token.
-    pub(super) claims: Option<BTreeMap<String, ClaimWritten>>,
+    pub(super) claims: Option<BTreeMap<String, Value>>,
     /// The client's address; 192.0.2.1 unless written.
     pub(super) address: Option<String>,
     /// When, as RFC 3339 has it; noon of 1 January 2026, a Thursday, unless written.
@@ -101,20 +104,6 @@ pub(super) struct TokenWritten {
     pub(super) actor: Option<String>,
 }
 
-/// A claim as JSON has it.
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub(super) enum ClaimWritten {
-    /// A string.
-    Text(String),
-    /// A whole number.
-    Integer(i64),
-    /// True or false.
-    Boolean(bool),
-    /// An array of strings.
-    Texts(Vec<String>),
-}
-
 /// A value in a path or query, which is text however it is written.
 #[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -144,7 +133,7 @@ impl Default for CertificateWritten {
 }
 
 impl Scalar {
-    pub(super) fn text(&self) -> String {
+    fn text(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
             Self::Integer(number) => number.to_string(),
@@ -154,7 +143,7 @@ impl Scalar {
 }
 
 impl OneOrMany {
-    pub(super) fn texts(&self) -> Vec<String> {
+    fn texts(&self) -> Vec<String> {
         match self {
             Self::One(one) => vec![one.text()],
             Self::Many(many) => many.iter().map(Scalar::text).collect(),
@@ -162,8 +151,70 @@ impl OneOrMany {
     }
 }
 
+/// Parameters as text, each value by itself.
+pub(super) struct Parameters<'w> {
+    pub(super) path: Vec<(&'w str, String)>,
+    pub(super) query: Vec<(&'w str, String)>,
+}
+
+impl<'w> Parameters<'w> {
+    pub(super) fn of(with: &'w With) -> Self {
+        let each =
+            |(name, values): (&'w String, Vec<String>)| values.into_iter().map(move |v| (name.as_str(), v));
+        Self {
+            path: with.path.iter().map(|(name, value)| (name.as_str(), value.text())).collect(),
+            query: with.query.iter().map(|(name, values)| (name, values.texts())).flat_map(each).collect(),
+        }
+    }
+}
+
+impl Expect {
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+impl With {
+    pub(super) fn token(&self) -> Option<TokenFacts<'_>> {
+        if self.token.is_none() && self.scopes.is_none() && self.claims.is_none() {
+            return None;
+        }
+        let claims = self.claims.iter().flatten().map(|(name, claim)| (name.as_str(), claim.into()));
+        let written = self.token.as_ref();
+        Some(TokenFacts {
+            issuer: written.map_or("", |token| &token.issuer),
+            subject: written.and_then(|token| token.subject.as_deref()),
+            client_id: written.and_then(|token| token.client_id.as_deref()),
+            actor: written.and_then(|token| token.actor.as_deref()),
+            scopes: borrowed(self.scopes.as_deref().unwrap_or_default()),
+            claims: claims.collect(),
+        })
+    }
+}
+
+impl CertificateWritten {
+    pub(super) fn facts(&self) -> Option<CertificateFacts<'_>> {
+        match self {
+            Self::Present(false) => None,
+            Self::Present(true) => Some(CertificateFacts::default()),
+            Self::Facts(facts) => Some(CertificateFacts {
+                dns: borrowed(&facts.dns),
+                uris: borrowed(&facts.uris),
+                sha256: &facts.sha256,
+            }),
+        }
+    }
+}
+
+fn borrowed(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
+}
+
 /// The form of a file of policy tests, as JSON Schema, for editors.
 #[must_use]
-pub fn test_schema() -> serde_json::Value {
+pub fn test_schema() -> Value {
     schemars::schema_for!(TrialFile).to_value()
 }
