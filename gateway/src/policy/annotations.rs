@@ -63,11 +63,17 @@ fn check_keys(policy: &Written, found: &mut Diagnostics) {
             found.push(unknown.did_you_mean(key, KNOWN));
         } else if key == REASON && !is_code(value) {
             found.push(Diagnostic::error(place, format!("`{value}` is not a reason code")).help(CODE_FORM));
-        } else if key == REASON && policy.policy.effect() == Effect::Permit {
-            let idle = Diagnostic::warning(place, "nobody is told the `@reason` of a policy that permits");
-            found.push(idle.help("a `forbid` gives its reason to the caller it refuses"));
+        } else if key == REASON && !may_refuse(policy) {
+            let idle = Diagnostic::warning(place, "nobody is ever told the `@reason` of this policy");
+            found.push(
+                idle.help("reasons are those of a `forbid`, or of a `permit` whose conditions do not hold"),
+            );
         }
     }
+}
+
+fn may_refuse(policy: &Written) -> bool {
+    policy.policy.effect() == Effect::Forbid || policy.policy.has_non_scope_constraint()
 }
 
 fn place_of(policy: &Written, key: &str) -> Place {
@@ -144,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_a_code_and_belongs_to_a_forbid() {
+    fn a_reason_is_a_code_that_somebody_may_be_told() {
         check("@id(\"p\") @reason(\"too-early\") forbid", "");
         check(
             "@id(\"p\") @reason(\"Too bad!\") forbid",
@@ -152,7 +158,9 @@ mod tests {
         );
         check(
             "@id(\"p\") @reason(\"fine\") permit",
-            "p.cedar:1:10: Warning: nobody is told the `@reason` of a policy that permits (help: a `forbid` gives its reason to the caller it refuses)",
+            "p.cedar:1:10: Warning: nobody is ever told the `@reason` of this policy (help: reasons are those of a `forbid`, or of a `permit` whose conditions do not hold)",
         );
+        let conditional = "@id(\"p\") @reason(\"too-early\") permit (principal is Caller, action, resource) when { context.deprecated };";
+        assert_eq!(told(conditional), "");
     }
 }

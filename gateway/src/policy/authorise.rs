@@ -71,7 +71,11 @@ pub enum PolicyRefusal {
     KindNotServed,
     /// No policy permits it.
     #[error("no policy permits the request")]
-    Denied,
+    Denied {
+        /// The `@reason`s of the policies about this caller and operation that would permit it if their
+        /// conditions held, which the caller may be told.
+        reasons: Vec<Arc<str>>,
+    },
     /// These policies forbid it.
     #[error("a policy forbids the request")]
     Forbidden {
@@ -113,16 +117,19 @@ impl Policies {
         circumstances: &Circumstances<'_>,
     ) -> Result<Permit, PolicyRefusal> {
         let asked = self.ask(principal, operation)?;
-        let Slice { permits, forbids, conditional, reads } = &*asked.slice;
+        if asked.serving == Serving::Refused {
+            return Err(PolicyRefusal::KindNotServed);
+        }
+        let Slice { permits, forbids, conditional, reads, would_permit: _ } = &*asked.slice;
         if !forbids.is_empty() {
             return Err(self.forbidden(forbids.iter().copied()));
         }
         if conditional.is_empty() {
-            return self.permitted(permits.iter().copied());
+            return self.permitted(permits.iter().copied(), &asked.slice);
         }
         let context = context::build(reads, &asked.operation.facts, &self.claims, circumstances)?;
         let response = self.authorizer.is_authorized(&asked.request(context)?, conditional, &self.entities);
-        self.decide(permits, &response)
+        self.decide(&asked.slice, &response)
     }
 
     /// Finds what a request is about and what there is to ask.
@@ -130,25 +137,21 @@ impl Policies {
         // An index of another snapshot is a mistake of the gateway's own; it opens nothing.
         let lost = PolicyRefusal::Failed { policies: Vec::new() };
         let known = self.operations.get(operation).ok_or(lost.clone())?;
-        let (caller, uid) = match principal {
+        let (caller, uid, serves) = match principal {
             Principal::Caller(n) => {
                 let caller = self.callers.get(n).ok_or(lost.clone())?;
-                if !known.facts.kinds.contains(&caller.kind) {
-                    return Err(PolicyRefusal::KindNotServed);
-                }
-                (Some(n), &caller.uid)
+                (Some(n), &caller.uid, known.facts.kinds.contains(&caller.kind))
             }
-            Principal::Anonymous => match known.facts.anonymous {
-                Anonymous::Served => (None, &self.anonymous),
-                Anonymous::Refused => return Err(PolicyRefusal::KindNotServed),
-            },
+            Principal::Anonymous => (None, &self.anonymous, known.facts.anonymous == Anonymous::Served),
         };
+        let serving = if serves { Serving::Served } else { Serving::Refused };
         let standing = self.slices.standing(caller).ok_or(lost.clone())?;
         let slice = self.slices.slice(operation, standing, &self.policies).map_err(|_internal| lost)?;
-        Ok(Asked { principal: uid, operation: known, standing, slice })
+        Ok(Asked { principal: uid, operation: known, serving, standing, slice })
     }
 
-    fn decide(&self, permits: &[usize], response: &Response) -> Result<Permit, PolicyRefusal> {
+    fn decide(&self, slice: &Slice, response: &Response) -> Result<Permit, PolicyRefusal> {
+        let permits = slice.permits.iter().copied();
         let reasons = response.diagnostics().reason().filter_map(|id| self.index(id));
         let failed = response.diagnostics().errors().filter_map(|error| match error {
             AuthorizationError::PolicyEvaluationError(error) => self.index(error.policy_id()),
@@ -162,23 +165,35 @@ impl Policies {
             Decision::Allow | Decision::Deny if response.diagnostics().errors().next().is_some() => {
                 Err(PolicyRefusal::Failed { policies: self.ids(failed) })
             }
-            Decision::Deny => self.permitted(permits.iter().copied()),
-            Decision::Allow => self.permitted(reasons.chain(permits.iter().copied())),
+            Decision::Deny => self.permitted(permits, slice),
+            Decision::Allow => self.permitted(reasons.chain(permits), slice),
         }
     }
 
-    fn permitted(&self, policies: impl IntoIterator<Item = usize>) -> Result<Permit, PolicyRefusal> {
+    fn permitted(
+        &self,
+        policies: impl IntoIterator<Item = usize>,
+        slice: &Slice,
+    ) -> Result<Permit, PolicyRefusal> {
         let policies = self.ids(policies);
-        if policies.is_empty() { Err(PolicyRefusal::Denied) } else { Ok(Permit { policies }) }
+        if policies.is_empty() {
+            return Err(PolicyRefusal::Denied { reasons: self.reasons(&slice.would_permit) });
+        }
+        Ok(Permit { policies })
     }
 
     fn forbidden(&self, policies: impl IntoIterator<Item = usize>) -> PolicyRefusal {
         let forbidding: Vec<usize> = policies.into_iter().collect();
+        let reasons = self.reasons(&forbidding);
+        PolicyRefusal::Forbidden { policies: self.ids(forbidding), reasons }
+    }
+
+    fn reasons(&self, policies: &[usize]) -> Vec<Arc<str>> {
         let told = |n: &usize| self.policies.get(*n)?.written.policy.annotation(REASON);
-        let mut reasons: Vec<Arc<str>> = forbidding.iter().filter_map(told).map(Arc::from).collect();
+        let mut reasons: Vec<Arc<str>> = policies.iter().filter_map(told).map(Arc::from).collect();
         reasons.sort_unstable();
         reasons.dedup();
-        PolicyRefusal::Forbidden { policies: self.ids(forbidding), reasons }
+        reasons
     }
 
     fn index(&self, id: &PolicyId) -> Option<usize> {
@@ -197,8 +212,16 @@ impl Policies {
 pub(super) struct Asked<'a> {
     principal: &'a EntityUid,
     pub(super) operation: &'a KnownOperation,
+    pub(super) serving: Serving,
     pub(super) standing: usize,
     pub(super) slice: Arc<Slice>,
+}
+
+/// Whether the operation serves callers of this kind at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Serving {
+    Served,
+    Refused,
 }
 
 impl Asked<'_> {
@@ -236,7 +259,7 @@ impl PolicyRefusal {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::KindNotServed => "kind-not-served",
-            Self::Denied => "policy-denied",
+            Self::Denied { .. } => "policy-denied",
             Self::Forbidden { .. } => "policy-forbidden",
             Self::Failed { .. } => "policy-error",
             Self::Undecidable { .. } => "policy-undecidable",
@@ -248,7 +271,7 @@ impl PolicyRefusal {
     pub fn policies(&self) -> &[Arc<str>] {
         match self {
             Self::Forbidden { policies, .. } | Self::Failed { policies } => policies,
-            Self::KindNotServed | Self::Denied | Self::Undecidable { .. } => &[],
+            Self::KindNotServed | Self::Denied { .. } | Self::Undecidable { .. } => &[],
         }
     }
 
@@ -256,8 +279,8 @@ impl PolicyRefusal {
     #[must_use]
     pub fn reasons(&self) -> &[Arc<str>] {
         match self {
-            Self::Forbidden { reasons, .. } => reasons,
-            Self::KindNotServed | Self::Denied | Self::Failed { .. } | Self::Undecidable { .. } => &[],
+            Self::Denied { reasons } | Self::Forbidden { reasons, .. } => reasons,
+            Self::KindNotServed | Self::Failed { .. } | Self::Undecidable { .. } => &[],
         }
     }
 }
@@ -367,6 +390,18 @@ mod tests {
         check(&failing("forbid"), SHOP, CREATE, "permit all");
         let forbidden = "@id(\"no\") forbid (principal, action, resource) when { !context.deprecated };";
         check(&format!("{}{forbidden}", failing("permit")), ACME, CREATE, "policy-forbidden no");
+    }
+
+    #[test]
+    fn a_denied_caller_may_be_told_what_policies_about_it_want() {
+        let wanting = "@id(\"mtls\") @reason(\"certificate-required\")
+            permit (principal in Group::\"marketplaces\", action, resource) when { context.certificate.present };
+            @id(\"bots\") @reason(\"at-night-only\")
+            permit (principal in Kind::\"bot\", action, resource) when { context.time.hour < 4 };";
+        check(wanting, ACME, CREATE, "policy-denied certificate-required");
+        check(wanting, Principal::Caller(2), CREATE, "policy-denied at-night-only");
+        check(wanting, SHOP, CREATE, "policy-denied");
+        check(&format!("{wanting}{ALL}"), ACME, CREATE, "permit all");
     }
 
     #[test]

@@ -83,19 +83,19 @@ fn literals(policy: &Named, vocabulary: &Vocabulary, found: &mut Diagnostics) ->
     known
 }
 
-/// `permit (principal, ...)` over an operation that serves anyone would admit requests that prove nobody,
-/// though its writer thought of callers. So such a policy has to say whom it means.
+/// `permit (principal, ...)` over a group of operations admits requests that prove nobody to those that serve
+/// anyone, though its writer thought of callers. So such a policy names the operation, or whom it means.
 fn admits_anonymous(policy: &Named, operations: &[OperationFacts], found: &mut Diagnostics) {
     let cedar = &policy.written.policy;
     if cedar.effect() != Effect::Permit || cedar.principal_constraint() != PrincipalConstraint::Any {
         return;
     }
     let what = What::of(cedar);
-    let serves = |o: &&OperationFacts| o.anonymous == Anonymous::Served && what.covers(o);
-    if let Some(operation) = operations.iter().find(serves) {
+    let unmeant = |o: &&OperationFacts| o.anonymous == Anonymous::Served && what.covers(o) && !what.names(o);
+    if let Some(operation) = operations.iter().find(unmeant) {
         let said = format!("permits anyone at all to call `{}`, proved or not", operation.name);
         found.push(Diagnostic::error(policy.written.place.clone(), said).help(format!(
-            "write `principal is Caller`, or `principal is {ANONYMOUS}` in a policy of its own if that is meant"
+            "write `principal is Caller`; or, if strangers are meant, `principal is {ANONYMOUS}` or the operation's name"
         )));
     }
 }
@@ -305,8 +305,8 @@ mod tests {
     }
 
     #[test]
-    fn a_permit_for_anyone_at_all_has_to_say_whom_it_means() {
-        let help = "(help: write `principal is Caller`, or `principal is Anonymous` in a policy of its own if that is meant)";
+    fn a_permit_for_anyone_at_all_has_to_name_the_operation_or_whom_it_means() {
+        let help = "(help: write `principal is Caller`; or, if strangers are meant, `principal is Anonymous` or the operation's name)";
         check(
             "permit (principal, action in Action::\"read\", resource)",
             &format!(
@@ -314,6 +314,11 @@ mod tests {
             ),
         );
         check("permit (principal, action in Action::\"orders\", resource)", "");
+        check("permit (principal, action == Action::\"stock.v1.getStock\", resource)", "");
+        check(
+            "permit (principal, action in [Action::\"stock.v1.getStock\", Action::\"orders\"], resource)",
+            "",
+        );
         check("permit (principal is Caller, action, resource)", "");
         check("permit (principal is Anonymous, action in Action::\"stock\", resource)", "");
         check("forbid (principal, action, resource)", "");

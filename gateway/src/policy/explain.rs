@@ -168,6 +168,14 @@ fn conjuncts(condition: &Expr) -> Vec<&Expr> {
     }
 }
 
+impl Explanation {
+    /// The policies that forbid, whether or not it came to them.
+    pub(super) fn forbidding(&self) -> Vec<Arc<str>> {
+        let forbids = |said: &&Said| said.effect == FORBID && said.outcome == Outcome::Satisfied;
+        self.policies.iter().filter(forbids).map(|said| Arc::clone(&said.id)).collect()
+    }
+}
+
 impl Said {
     fn new(named: &Named, outcome: Outcome) -> Self {
         let policy = &named.written.policy;
@@ -181,8 +189,8 @@ impl Said {
             id: Arc::clone(&named.id),
             place: named.written.place.clone(),
             effect: match policy.effect() {
-                Effect::Permit => "permit",
-                Effect::Forbid => "forbid",
+                Effect::Permit => PERMIT,
+                Effect::Forbid => FORBID,
             },
             outcome,
             annotations,
@@ -201,6 +209,9 @@ fn reported<S: Serializer>(refusal: &PolicyRefusal, serializer: S) -> Result<S::
 pub(super) fn shown<S: Serializer>(place: &Place, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(place)
 }
+
+const PERMIT: &str = "permit";
+const FORBID: &str = "forbid";
 
 #[cfg(test)]
 mod tests {
@@ -278,7 +289,7 @@ mod tests {
         let policies = load("@id(\"all\") permit (principal is Caller, action, resource);");
         let explanation = policies.explain(CLERK, CREATE, &bare());
         assert_eq!(explanation.decision, Verdict::Refused(PolicyRefusal::KindNotServed));
-        assert_eq!(explanation.policies[0].outcome, Outcome::NotApplicable);
+        assert_eq!(explanation.policies[0].outcome, Outcome::Satisfied);
     }
 
     #[test]

@@ -121,6 +121,15 @@ impl What {
         Self { actions, contracts }
     }
 
+    /// Whether the scope names `operation` itself, not a group it is in.
+    pub(super) fn names(&self, operation: &OperationFacts) -> bool {
+        match &self.actions {
+            Actions::Any => false,
+            Actions::Only(id) => *id == operation.name,
+            Actions::Within(ids) => ids.contains(&operation.name),
+        }
+    }
+
     /// Whether the scope takes in `operation` and its contract.
     pub(super) fn covers(&self, operation: &OperationFacts) -> bool {
         let OperationFacts { name, api, version, access, .. } = operation;

@@ -26,6 +26,8 @@ pub(super) struct Slice {
     pub(super) conditional: PolicySet,
     /// What the conditions read.
     pub(super) reads: Vec<Member>,
+    /// Those of them that would permit: what is missing when nothing does.
+    pub(super) would_permit: Vec<usize>,
 }
 
 /// Every slice of a snapshot.
@@ -103,21 +105,22 @@ impl Slices {
 impl Slice {
     fn new(concerning: &[usize], policies: &[Named], read: &[Vec<Member>]) -> Result<Self, Unbuildable> {
         let (mut permits, mut forbids, mut conditional) = (Vec::new(), Vec::new(), Vec::new());
-        let mut reads = BTreeSet::new();
+        let (mut reads, mut would_permit) = (BTreeSet::new(), Vec::new());
         for n in concerning {
             // Passing over one could pass over a `forbid`.
             let policy = policies.get(*n).map(|named| &named.written.policy).ok_or("no such policy")?;
             match (policy.has_non_scope_constraint(), policy.effect()) {
-                (true, _) => {
+                (true, effect) => {
                     conditional.push(policy.clone());
                     reads.extend(read.get(*n).into_iter().flatten().copied());
+                    would_permit.extend((effect == Effect::Permit).then_some(*n));
                 }
                 (false, Effect::Permit) => permits.push(*n),
                 (false, Effect::Forbid) => forbids.push(*n),
             }
         }
         let (conditional, reads) = (PolicySet::from_policies(conditional)?, reads.into_iter().collect());
-        Ok(Self { permits, forbids, conditional, reads })
+        Ok(Self { permits, forbids, conditional, reads, would_permit })
     }
 }
 
@@ -151,7 +154,7 @@ mod tests {
     use cedar_policy::{Authorizer, Context, Decision, PolicyId};
     use proptest::prelude::*;
 
-    use super::super::authorise::{Policies, Principal};
+    use super::super::authorise::{Policies, Principal, Serving};
     use super::super::circumstances::*;
     use super::super::context;
     use super::super::retailer::*;
@@ -208,7 +211,10 @@ mod tests {
         operation: usize,
         given: &Circumstances<'_>,
     ) -> String {
-        let Ok(asked) = policies.ask(principal, operation) else { return "kind-not-served".to_owned() };
+        let asked = policies.ask(principal, operation).ok().unwrap();
+        if asked.serving == Serving::Refused {
+            return "kind-not-served".to_owned();
+        }
         let context: Context =
             match context::build(&Member::ALL, &asked.operation.facts, &policies.claims, given) {
                 Ok(context) => context,

@@ -179,6 +179,10 @@ impl Bench<'_> {
     fn judge(&self, trial: &Trial, operation: &KnownOperation, explanation: &Explanation) -> TestOutcome {
         let (got, policies) = match &explanation.decision {
             Verdict::Permitted(policies) => ("allowed".to_owned(), policies.clone()),
+            // Kinds are looked at before policies; those that forbid do so all the same.
+            Verdict::Refused(refusal @ PolicyRefusal::KindNotServed) => {
+                (format!("refused: {refusal}"), explanation.forbidding())
+            }
             Verdict::Refused(refusal) => (format!("refused: {refusal}"), refusal.policies().to_vec()),
         };
         TestOutcome {
@@ -268,6 +272,8 @@ forbid (principal, action in Action::\"read\", resource) when { context.time.wee
 @id(\"doubled\")
 permit (principal is Caller, action == Action::\"orders.v2.searchOrders\", resource)
 when { principal has ceiling && principal.ceiling + principal.ceiling > 0 };
+@id(\"no-people\")
+forbid (principal in Kind::\"person\", action in Action::\"write\", resource);
 ";
 
     fn run(tests: &str) -> (Vec<TestOutcome>, Vec<String>) {
@@ -314,6 +320,14 @@ when { principal has ceiling && principal.ceiling + principal.ceiling > 0 };
             "caller: clerk, operation: orders.v2.createOrder, with: {scopes: [orders:write]}, expect: refuse",
             "",
         );
+    }
+
+    #[test]
+    fn a_forbid_counts_also_where_the_kind_alone_refuses() {
+        let test =
+            "caller: clerk, operation: orders.v2.createOrder, with: {scopes: [orders:write]}, expect: refuse";
+        check(&format!("{test}, by: [no-people]"), "");
+        check(&format!("{test}, by: [reads]"), "`reads` does not decide so");
     }
 
     #[test]
@@ -450,6 +464,7 @@ when { principal has ceiling && principal.ceiling + principal.ceiling > 0 };
                 "p.cedar:2:1: Warning: policy `marketplace-orders` decides in no test",
                 "p.cedar:7:1: Warning: policy `closed-on-sunday` decides in no test",
                 "p.cedar:9:1: Warning: policy `doubled` decides in no test",
+                "p.cedar:12:1: Warning: policy `no-people` decides in no test",
             ]
         );
     }
