@@ -1,0 +1,152 @@
+//! How is the log doing, as far as those who do not write it may know?
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+
+use super::checkpoint::Checkpoint;
+use super::error::AuditError;
+use super::tree::{Frontier, Hash};
+
+/// The log at one moment.
+#[derive(Debug, Clone)]
+pub struct LogState {
+    /// How many entries it has: records, and one header for each segment.
+    pub size: u64,
+    /// The hash of the tree over them.
+    pub root: Hash,
+    /// The last checkpoint this process signed, or found signed by its key.
+    pub checkpoint: Option<Checkpoint>,
+    /// When this process signed it.
+    pub signed_at: Option<Timestamp>,
+    /// Whether the last attempts to write and to sync succeeded.
+    pub health: Health,
+    /// How many records wait to be written.
+    pub queue_depth: usize,
+}
+
+/// Whether records can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// The last attempt succeeded.
+    Healthy,
+    /// The last attempt failed. The next success ends this, be it a record or a probe.
+    Failing(Failure),
+}
+
+/// Why a record could not be written or synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// No room on the disk.
+    #[error("the disk is full")]
+    Full,
+    /// The disk failed otherwise.
+    #[error("the disk fails")]
+    Disk,
+    /// The files are not what this process wrote.
+    #[error("the files of the log were altered")]
+    Altered,
+    /// No answer in time.
+    #[error("the disk does not answer in time")]
+    Slow,
+}
+
+impl From<&AuditError> for Failure {
+    fn from(error: &AuditError) -> Self {
+        match error {
+            AuditError::Io(error) => match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+                _ => Self::Disk,
+            },
+            AuditError::Exposed
+            | AuditError::OtherLog { .. }
+            | AuditError::Disagrees { .. }
+            | AuditError::Missing { .. }
+            | AuditError::Shortened
+            | AuditError::Form { .. }
+            | AuditError::NotCovered { .. } => Self::Altered,
+        }
+    }
+}
+
+/// What the threads of the log tell.
+#[derive(Debug)]
+pub(super) struct Published(Mutex<Told>);
+
+#[derive(Debug)]
+struct Told {
+    tree: Frontier,
+    checkpoint: Option<Checkpoint>,
+    signed_at: Option<Timestamp>,
+    writing: Health,
+    syncing: Health,
+}
+
+impl Published {
+    pub(super) fn new(tree: Frontier, checkpoint: Option<Checkpoint>) -> Self {
+        let (writing, syncing) = (Health::Healthy, Health::Healthy);
+        Self(Mutex::new(Told { tree, checkpoint, signed_at: None, writing, syncing }))
+    }
+
+    /// Tells that the log has grown.
+    pub(super) fn grown(&self, tree: &Frontier) {
+        let mut told = self.told();
+        told.tree.clone_from(tree);
+        told.writing = Health::Healthy;
+    }
+
+    /// Tells that a checkpoint was signed and is on the disk.
+    pub(super) fn signed(&self, checkpoint: Checkpoint, now: Timestamp) {
+        let mut told = self.told();
+        told.checkpoint = Some(checkpoint);
+        told.signed_at = Some(now);
+    }
+
+    /// Tells that a write failed.
+    pub(super) fn failed_to_write(&self, failure: Failure) {
+        self.told().writing = Health::Failing(failure);
+    }
+
+    /// Tells that a sync or a checkpoint failed.
+    pub(super) fn failed_to_sync(&self, failure: Failure) {
+        self.told().syncing = Health::Failing(failure);
+    }
+
+    /// Tells that a sync succeeded.
+    pub(super) fn synced(&self) {
+        self.told().syncing = Health::Healthy;
+    }
+
+    /// Tells that a probe was written and synced.
+    pub(super) fn mended(&self) {
+        let mut told = self.told();
+        (told.writing, told.syncing) = (Health::Healthy, Health::Healthy);
+    }
+
+    /// Whether the last attempt to write or to sync failed.
+    pub(super) fn is_failing(&self) -> bool {
+        let told = self.told();
+        (told.writing, told.syncing) != (Health::Healthy, Health::Healthy)
+    }
+
+    pub(super) fn state(&self, queue_depth: usize) -> LogState {
+        let told = self.told();
+        LogState {
+            size: told.tree.size(),
+            root: told.tree.root(),
+            checkpoint: told.checkpoint.clone(),
+            signed_at: told.signed_at,
+            health: match told.writing {
+                Health::Healthy => told.syncing,
+                Health::Failing(_) => told.writing,
+            },
+            queue_depth,
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        // Each change above is whole before the lock is released, so a poisoned one is in order too.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
