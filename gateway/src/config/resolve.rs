@@ -1,0 +1,522 @@
+//! From what is written to what it means: defaults, files, references, and what can never work.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::raw;
+use super::settings::{EdgeLimits, KeyPairFiles, ListenerSettings, ListenerTlsFiles, Settings, default};
+use crate::audit::LogSettings;
+use crate::audit::checkpoint::SigningKey;
+use crate::credential::{CredentialSettings, Form, Reference};
+use crate::diagnostic::{Diagnostic, Diagnostics, Place};
+use crate::document::Document;
+use crate::edge::{HeadLimits, TrustedHops};
+use crate::identity::{ClientIdClaim, IssuerSettings, KeySource, RequiredClaims, ScopeForm, TypRule};
+use crate::policy::ValueType;
+use crate::problem::Pages;
+use crate::telemetry::Format;
+use crate::units::{ByteSize, Span};
+use crate::upstream::{ClientCertificate, Protocol, TlsSettings, UpstreamSettings};
+
+/// Reads `gateway.yaml` and what it names. Paths in it are relative to its own folder.
+///
+/// # Errors
+/// Every mistake in it, and every file it names that cannot be read.
+pub fn load(path: &Path) -> Result<(Settings, Diagnostics), Diagnostics> {
+    let document = Document::read(path, &path.display().to_string())?;
+    let written: raw::Gateway = document.to()?;
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let mut resolve =
+        Resolve { document: &document, folder, mistakes: Diagnostics::new(), sources: vec![path.to_owned()] };
+    let settings = resolve.gateway(written);
+    let Resolve { mistakes, sources, .. } = resolve;
+    mistakes.into_result(settings.map(|settings| Settings { sources, ..settings }))
+}
+
+/// The JSON Schema of `gateway.yaml`.
+#[must_use]
+pub fn schema() -> Value {
+    schemars::schema_for!(raw::Gateway).to_value()
+}
+
+/// One reading of the file.
+struct Resolve<'a> {
+    document: &'a Document,
+    folder: &'a Path,
+    mistakes: Diagnostics,
+    sources: Vec<PathBuf>,
+}
+
+impl Resolve<'_> {
+    fn gateway(&mut self, written: raw::Gateway) -> Option<Settings> {
+        let raw::Gateway {
+            listeners,
+            admin,
+            policies,
+            contracts,
+            issuers,
+            upstreams,
+            credentials,
+            audit,
+            limits,
+            run,
+            answers,
+        } = written;
+        let insecure = insecure(&listeners, &admin, &issuers);
+        let admin = self.admin(&admin);
+        let listeners = self.listeners(listeners);
+        let limits = self.limits(&limits);
+        let claims = self.claims(&issuers);
+        let issuers: Vec<Option<IssuerSettings>> =
+            issuers.into_iter().map(|(name, issuer)| self.issuer(name, issuer)).collect();
+        let known: Vec<String> = credentials.keys().cloned().collect();
+        let upstreams: Vec<Option<UpstreamSettings>> =
+            upstreams.into_iter().map(|(name, upstream)| self.upstream(name, upstream, &known)).collect();
+        let credentials: Vec<Option<CredentialSettings>> =
+            credentials.into_iter().map(|(name, credential)| self.credential(name, credential)).collect();
+        let audit = self.audit(audit);
+        let folder =
+            |path: Option<PathBuf>, usual: &str| self.folder.join(path.unwrap_or_else(|| usual.into()));
+        Some(Settings {
+            policies: folder(policies, "policies"),
+            contracts: folder(contracts, "contracts"),
+            listeners,
+            admin: admin?,
+            issuers: issuers.into_iter().collect::<Option<_>>()?,
+            claims,
+            upstreams: upstreams.into_iter().collect::<Option<_>>()?,
+            credentials: credentials.into_iter().collect::<Option<_>>()?,
+            audit: audit?,
+            limits,
+            threads: run.threads.filter(|threads| *threads > 0).unwrap_or_else(cores),
+            grace: time(run.grace, default::GRACE),
+            log: match run.log {
+                None | Some(raw::LogFormat::Json) => Format::Json,
+                Some(raw::LogFormat::Readable) => Format::Readable,
+            },
+            log_filter: run.log_filter.unwrap_or_else(|| "info".to_owned()),
+            node: run.node.unwrap_or_else(|| "gateway".to_owned()),
+            pages: self.pages(answers.problem_types),
+            realm: self.realm(answers.realm),
+            insecure,
+            sources: Vec::new(),
+        })
+    }
+
+    fn admin(&mut self, admin: &raw::Admin) -> Option<SocketAddr> {
+        let address = match admin.address {
+            Some(address) => address,
+            None => default::ADMIN.parse().ok()?,
+        };
+        if !address.ip().is_loopback() && !admin.insecure_beyond_loopback {
+            self.error(
+                "/admin/address",
+                "the admin listener has no access control, so it listens on loopback only",
+                "use 127.0.0.1, or set `insecure_beyond_loopback: true` behind a network of your own",
+            );
+        }
+        Some(address)
+    }
+
+    fn listeners(&mut self, written: BTreeMap<String, raw::Listener>) -> Vec<ListenerSettings> {
+        if written.is_empty() {
+            self.error("/listeners", "no listener is named", "name at least one, with its `address`");
+        }
+        written.into_iter().map(|(name, listener)| self.listener(name, listener)).collect()
+    }
+
+    fn listener(&mut self, name: String, written: raw::Listener) -> ListenerSettings {
+        let at = format!("/listeners/{}", escape(&name));
+        let plain = written.tls.is_none();
+        if plain && !written.insecure_no_tls {
+            self.error(
+                &at,
+                &format!("listener `{name}` has no TLS"),
+                "give it `tls`, or set `insecure_no_tls: true` for a loopback address",
+            );
+        }
+        if plain && !written.address.ip().is_loopback() && !written.insecure_no_tls_beyond_loopback {
+            self.error(
+                &format!("{at}/address"),
+                &format!("listener `{name}` has no TLS and other machines can reach it"),
+                "listen on 127.0.0.1, or set `insecure_no_tls_beyond_loopback: true`",
+            );
+        }
+        if !plain && written.insecure_no_tls {
+            self.error(
+                &at,
+                &format!("listener `{name}` has both `tls` and `insecure_no_tls`"),
+                "remove one of them",
+            );
+        }
+        if written.proxy_protocol && written.trusted_hops.is_empty() {
+            self.error(
+                &format!("{at}/proxy_protocol"),
+                "a PROXY header is believed only from trusted hops, and none is named",
+                "name the networks of your load balancers in `trusted_hops`",
+            );
+        }
+        let tls = written.tls.map(|tls| self.listener_tls(&name, tls));
+        let raw::Listener { address, http2, proxy_protocol, trusted_hops, .. } = written;
+        let trusted_hops = TrustedHops::new(trusted_hops);
+        ListenerSettings { name, address, tls, http2: http2.unwrap_or(true), proxy_protocol, trusted_hops }
+    }
+
+    fn listener_tls(&mut self, name: &str, written: raw::ListenerTls) -> ListenerTlsFiles {
+        let certificates = written
+            .certificates
+            .into_iter()
+            .map(|pair| KeyPairFiles { chain: self.source(pair.chain), key: self.source(pair.key) })
+            .collect();
+        let client_roots = written.client_roots.map(|roots| self.source(roots));
+        let client_crls = written.client_crls.into_iter().map(|crl| self.source(crl)).collect();
+        ListenerTlsFiles { name: name.to_owned(), certificates, client_roots, client_crls }
+    }
+
+    fn claims(&mut self, issuers: &BTreeMap<String, raw::Issuer>) -> Vec<(String, ValueType)> {
+        let mut claims: BTreeMap<String, ValueType> = BTreeMap::new();
+        for (issuer, written) in issuers {
+            for (claim, kind) in &written.claims {
+                let kind = claim_type(*kind);
+                if claims.insert(claim.clone(), kind).is_some_and(|before| before != kind) {
+                    self.error(
+                        &format!("/issuers/{}/claims/{}", escape(issuer), escape(claim)),
+                        &format!("claim `{claim}` has another type with another issuer"),
+                        "policies see one type: give it the same everywhere",
+                    );
+                }
+            }
+        }
+        claims.into_iter().collect()
+    }
+
+    fn issuer(&mut self, name: String, written: raw::Issuer) -> Option<IssuerSettings> {
+        let at = format!("/issuers/{}", escape(&name));
+        if written.audiences.is_empty() {
+            self.error(
+                &format!("{at}/audiences"),
+                "no audience is named",
+                "name what `aud` must contain one of",
+            );
+        }
+        let keys = self.keys(&at, &written.keys)?;
+        let ca = match &written.keys.ca {
+            Some(ca) => Some(self.read(&format!("{at}/keys/ca"), ca)?),
+            None => None,
+        };
+        Some(IssuerSettings {
+            name,
+            issuer: written.issuer,
+            audiences: written.audiences,
+            keys,
+            algorithms: written.algorithms.unwrap_or_else(|| default::ALGORITHMS.to_vec()),
+            typ: match written.typ {
+                None | Some(raw::Typ::AccessToken) => TypRule::AtJwt,
+                Some(raw::Typ::Jwt) => TypRule::AtJwtOrJwt,
+                Some(raw::Typ::InsecureAny) => TypRule::Any,
+            },
+            required_claims: match written.required_claims {
+                None => RequiredClaims::Rfc9068,
+                Some(named) => RequiredClaims::AtLeast(named),
+            },
+            clock_skew: time(written.clock_skew, default::CLOCK_SKEW),
+            lifetime_max: Some(time(written.lifetime_max, default::LIFETIME)),
+            client_id_claim: written.client_claim.unwrap_or(ClientIdClaim::ClientId),
+            scope_form: written.scopes.unwrap_or(ScopeForm::Text),
+            claims_for_policy: written.claims.into_keys().collect(),
+            refresh_every: time(written.keys.refresh, default::KEYS_REFRESH),
+            keys_age_max: time(written.keys.age_max, default::KEYS_AGE),
+            fetch_timeout: time(written.keys.timeout, default::KEYS_TIMEOUT),
+            ca,
+        })
+    }
+
+    fn keys(&mut self, at: &str, written: &raw::Keys) -> Option<KeySource> {
+        match (&written.url, &written.file) {
+            (Some(url), None) => {
+                let plain = url.starts_with("http://");
+                if plain && !written.insecure_http {
+                    self.error(
+                        &format!("{at}/keys/url"),
+                        "keys are fetched over `https:` only",
+                        "use an `https:` URL, or set `insecure_http: true` for a loopback address",
+                    );
+                } else if !plain && !url.starts_with("https://") {
+                    self.error(
+                        &format!("{at}/keys/url"),
+                        "this is no `https:` URL",
+                        "such as https://login.example/jwks",
+                    );
+                }
+                Some(KeySource::Url(url.clone()))
+            }
+            (None, Some(file)) => Some(KeySource::File(self.source(file.clone()))),
+            _ => {
+                self.error(
+                    &format!("{at}/keys"),
+                    "keys come from a `url` or a `file`",
+                    "give exactly one of them",
+                );
+                None
+            }
+        }
+    }
+
+    fn upstream(
+        &mut self,
+        name: String,
+        written: raw::Upstream,
+        credentials: &[String],
+    ) -> Option<UpstreamSettings> {
+        let at = format!("/upstreams/{}", escape(&name));
+        if let Some(credential) = &written.credential
+            && !credentials.contains(credential)
+        {
+            let place = self.document.place(&format!("{at}/credential"));
+            let mistake = Diagnostic::error(place, format!("credential `{credential}` is not defined"));
+            self.mistakes.push(mistake.did_you_mean(credential, credentials.iter().map(String::as_str)));
+        }
+        let tls = match written.tls {
+            Some(tls) => Some(self.upstream_tls(&format!("{at}/tls"), tls)?),
+            None => None,
+        };
+        let identity_header = written.identity_header.as_deref().unwrap_or(default::IDENTITY_HEADER);
+        let identity_header = self.header(&format!("{at}/identity_header"), identity_header)?;
+        let response_headers: Option<Vec<_>> = written
+            .response_headers
+            .iter()
+            .enumerate()
+            .map(|(n, name)| self.header(&format!("{at}/response_headers/{n}"), name))
+            .collect();
+        Some(UpstreamSettings {
+            name,
+            addresses: written.addresses,
+            tls,
+            protocol: if written.http2 { Protocol::Http2 } else { Protocol::Http1 },
+            connect_timeout: time(written.connect_timeout, default::CONNECT_TIMEOUT),
+            first_byte_timeout: time(written.first_byte_timeout, default::FIRST_BYTE_TIMEOUT),
+            idle_timeout: time(written.idle_timeout, default::UPSTREAM_IDLE),
+            host: written.host,
+            in_flight_max: written.in_flight_max.unwrap_or(default::IN_FLIGHT),
+            credential: written.credential,
+            identity_header,
+            response_headers: response_headers?,
+        })
+    }
+
+    fn upstream_tls(&mut self, at: &str, written: raw::UpstreamTls) -> Option<TlsSettings> {
+        let roots_pem = self.read(&format!("{at}/roots"), &written.roots)?;
+        let client = match written.client {
+            None => None,
+            Some(pair) => Some(ClientCertificate {
+                chain_pem: self.read(&format!("{at}/client/chain"), &pair.chain)?,
+                key_pem: Zeroizing::new(self.read(&format!("{at}/client/key"), &pair.key)?),
+            }),
+        };
+        Some(TlsSettings { server_name: written.server_name, roots_pem, client })
+    }
+
+    fn credential(&mut self, name: String, written: raw::Credential) -> Option<CredentialSettings> {
+        let at = format!("/credentials/{}", escape(&name));
+        let reference = match written.from.parse::<Reference>() {
+            Ok(reference) => {
+                if let Reference::File { path } = &reference {
+                    drop(self.source(path.clone()));
+                }
+                reference
+            }
+            Err(fault) => {
+                self.error(
+                    &format!("{at}/from"),
+                    &fault.to_string(),
+                    "such as file:secrets/odoo-key or env:ODOO_KEY",
+                );
+                return None;
+            }
+        };
+        let header = written.header.as_deref().unwrap_or("authorization");
+        let header = self.header(&format!("{at}/header"), header)?;
+        let form = match written.form {
+            None | Some(raw::CredentialForm::Raw) => Form::Raw,
+            Some(raw::CredentialForm::Bearer) => Form::Bearer,
+            Some(raw::CredentialForm::Basic) => Form::Basic,
+        };
+        Some(CredentialSettings {
+            name,
+            reference,
+            header,
+            form,
+            place: self.document.place(&format!("{at}/from")),
+        })
+    }
+
+    fn audit(&mut self, written: raw::Audit) -> Option<LogSettings> {
+        let key = Zeroizing::new(self.read("/audit/signing_key", &written.signing_key)?);
+        let signing_key = match SigningKey::from_pem(&written.origin, &key) {
+            Ok(signing_key) => signing_key,
+            Err(fault) => {
+                self.error(
+                    "/audit/signing_key",
+                    &fault.to_string(),
+                    "make one: openssl genpkey -algorithm ed25519",
+                );
+                return None;
+            }
+        };
+        let size = written.segment_size.map(|size| u64::try_from(size.0).unwrap_or(u64::MAX));
+        Some(LogSettings {
+            segment_bytes_max: size.unwrap_or(default::SEGMENT_BYTES),
+            segment_age_max: time(written.segment_age, default::SEGMENT_AGE),
+            checkpoint_every: written.checkpoint_records.unwrap_or(default::CHECKPOINT_RECORDS),
+            checkpoint_interval: time(written.checkpoint_interval, default::CHECKPOINT_INTERVAL),
+            ..LogSettings::new(self.folder.join(written.directory), signing_key)
+        })
+    }
+
+    fn limits(&mut self, written: &raw::Limits) -> EdgeLimits {
+        EdgeLimits {
+            head: HeadLimits {
+                bytes_max: size(written.head, default::HEAD_BYTES),
+                fields_max: written.fields.unwrap_or(default::FIELDS),
+                target_max: size(written.target, default::TARGET_BYTES),
+                field_line_max: size(written.field, default::FIELD_BYTES),
+            },
+            head_time: time(written.head_time, default::HEAD_TIME),
+            body_time: time(written.body_time, default::BODY_TIME),
+            handshake_time: time(written.handshake_time, default::HANDSHAKE_TIME),
+            idle_time: time(written.idle_time, default::IDLE_TIME),
+            requests_per_connection: count(written.requests_per_connection, default::REQUESTS_PER_CONNECTION),
+            streams_per_connection: count(written.streams_per_connection, default::STREAMS_PER_CONNECTION),
+            connections_max: written.connections.unwrap_or(default::CONNECTIONS),
+            connections_per_address_max: written
+                .connections_per_address
+                .unwrap_or(default::CONNECTIONS_PER_ADDRESS),
+            buffered_bytes_max: size(written.buffered, default::BUFFERED_BYTES),
+        }
+    }
+
+    fn pages(&mut self, written: Option<String>) -> Pages {
+        let base = written.unwrap_or_else(|| "https://gateway.example/problems/".to_owned());
+        if !base.ends_with('/') || base.parse::<http::Uri>().is_err() {
+            self.error(
+                "/answers/problem_types",
+                "this is no URL that ends in `/`",
+                "such as https://docs.example/problems/",
+            );
+        }
+        Pages::new(base)
+    }
+
+    fn realm(&mut self, written: Option<String>) -> String {
+        let realm = written.unwrap_or_else(|| "api".to_owned());
+        // RFC 9110 section 5.6.4: what needs no escape in a quoted string.
+        if !realm.chars().all(|c| c.is_ascii_graphic() && c != '"' && c != '\\' || c == ' ') {
+            self.error(
+                "/answers/realm",
+                "a realm is made of printable ASCII without quotes",
+                "such as `api`",
+            );
+        }
+        realm
+    }
+
+    fn header(&mut self, at: &str, name: &str) -> Option<http::HeaderName> {
+        let parsed = name.parse().ok();
+        if parsed.is_none() {
+            self.error(at, &format!("`{name}` is no header name"), "letters, digits and hyphens");
+        }
+        parsed
+    }
+
+    /// A file whose change means a reload.
+    fn source(&mut self, path: PathBuf) -> PathBuf {
+        let path = self.folder.join(path);
+        self.sources.push(path.clone());
+        path
+    }
+
+    fn read(&mut self, at: &str, path: &Path) -> Option<Vec<u8>> {
+        let path = self.source(path.to_owned());
+        match std::fs::read(&path) {
+            Ok(bytes) => Some(bytes),
+            Err(fault) => {
+                let message = format!("{} cannot be read: {}", path.display(), fault.kind());
+                self.mistakes.push(Diagnostic::error(self.place(at), message));
+                None
+            }
+        }
+    }
+
+    fn error(&mut self, at: &str, message: &str, help: &str) {
+        self.mistakes.push(Diagnostic::error(self.place(at), message).help(help));
+    }
+
+    fn place(&self, at: &str) -> Place {
+        self.document.key_place(at)
+    }
+}
+
+/// The settings that open something, by their place.
+fn insecure(
+    listeners: &BTreeMap<String, raw::Listener>,
+    admin: &raw::Admin,
+    issuers: &BTreeMap<String, raw::Issuer>,
+) -> Vec<String> {
+    let mut on = Vec::new();
+    for (name, listener) in listeners {
+        if listener.insecure_no_tls {
+            on.push(format!("listeners.{name}.insecure_no_tls"));
+        }
+        if listener.insecure_no_tls_beyond_loopback {
+            on.push(format!("listeners.{name}.insecure_no_tls_beyond_loopback"));
+        }
+    }
+    if admin.insecure_beyond_loopback {
+        on.push("admin.insecure_beyond_loopback".to_owned());
+    }
+    for (name, issuer) in issuers {
+        if matches!(issuer.typ, Some(raw::Typ::InsecureAny)) {
+            on.push(format!("issuers.{name}.typ: insecure_any"));
+        }
+        if issuer.keys.insecure_http {
+            on.push(format!("issuers.{name}.keys.insecure_http"));
+        }
+    }
+    on
+}
+
+const fn claim_type(written: raw::ClaimType) -> ValueType {
+    match written {
+        raw::ClaimType::Text => ValueType::Text,
+        raw::ClaimType::Integer => ValueType::Integer,
+        raw::ClaimType::Boolean => ValueType::Boolean,
+        raw::ClaimType::Texts => ValueType::Texts,
+    }
+}
+
+fn time(written: Option<Span>, usual: Duration) -> Duration {
+    written.map_or(usual, |span| span.0)
+}
+
+fn size(written: Option<ByteSize>, usual: usize) -> usize {
+    written.map_or(usual, |size| size.0)
+}
+
+fn count(written: Option<u32>, usual: u32) -> NonZeroU32 {
+    NonZeroU32::new(written.unwrap_or(usual)).unwrap_or(NonZeroU32::MIN)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+}
+
+/// RFC 6901 section 3.
+fn escape(token: &str) -> String {
+    token.replace('~', "~0").replace('/', "~1")
+}

@@ -1,0 +1,195 @@
+//! What `gateway.yaml` means: every default decided, with its reason.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::audit::LogSettings;
+use crate::credential::CredentialSettings;
+use crate::edge::{HeadLimits, TrustedHops};
+use crate::identity::IssuerSettings;
+use crate::policy::ValueType;
+use crate::problem::Pages;
+use crate::telemetry::Format;
+use crate::upstream::UpstreamSettings;
+
+/// Everything that `gateway.yaml` says.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where callers connect.
+    pub listeners: Vec<ListenerSettings>,
+    /// Where health, metrics and status are.
+    pub admin: SocketAddr,
+    /// The folder of the policies.
+    pub policies: PathBuf,
+    /// The folder of the contracts.
+    pub contracts: PathBuf,
+    /// Whose tokens are accepted.
+    pub issuers: Vec<IssuerSettings>,
+    /// Claims that policies may use, of any issuer.
+    pub claims: Vec<(String, ValueType)>,
+    /// What stands behind the gateway.
+    pub upstreams: Vec<UpstreamSettings>,
+    /// What it is shown.
+    pub credentials: Vec<CredentialSettings>,
+    /// Where requests are recorded.
+    pub audit: LogSettings,
+    /// What one machine bears.
+    pub limits: EdgeLimits,
+    /// Threads that serve.
+    pub threads: usize,
+    /// How long requests in flight may take after a stop was asked for.
+    pub grace: Duration,
+    /// How logs are written.
+    pub log: Format,
+    /// Which events are logged.
+    pub log_filter: String,
+    /// The name of this node in audit records.
+    pub node: String,
+    /// Where the pages of the problem types stand.
+    pub pages: Pages,
+    /// The `realm` of challenges.
+    pub realm: String,
+    /// The insecure settings that are on, for the log.
+    pub insecure: Vec<String>,
+    /// Files named here whose change means a reload, `gateway.yaml` first.
+    pub sources: Vec<PathBuf>,
+}
+
+/// One listener.
+#[derive(Debug, Clone)]
+pub struct ListenerSettings {
+    /// Its name in logs and audit records.
+    pub name: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its certificates; none means no TLS, which was asked for by name.
+    pub tls: Option<ListenerTlsFiles>,
+    /// Whether HTTP/2 is offered.
+    pub http2: bool,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: bool,
+    /// The proxies in front that are believed.
+    pub trusted_hops: TrustedHops,
+}
+
+/// The certificate files of a listener.
+#[derive(Debug, Clone)]
+pub struct ListenerTlsFiles {
+    /// The listener's name, for diagnostics.
+    pub name: String,
+    /// Certificates and keys.
+    pub certificates: Vec<KeyPairFiles>,
+    /// Roots of client certificates.
+    pub client_roots: Option<PathBuf>,
+    /// Revocation lists.
+    pub client_crls: Vec<PathBuf>,
+}
+
+/// A chain and its key.
+#[derive(Debug, Clone)]
+pub struct KeyPairFiles {
+    /// PEM file of the chain.
+    pub chain: PathBuf,
+    /// PEM file of the key.
+    pub key: PathBuf,
+}
+
+/// Limits of the edge. Fixed when the process starts.
+#[derive(Debug, Clone, Copy)]
+pub struct EdgeLimits {
+    /// Size, fields and target of a head.
+    pub head: HeadLimits,
+    /// Time to read a head, from its first byte.
+    pub head_time: Duration,
+    /// Time to read a body, in all.
+    pub body_time: Duration,
+    /// Time for a TLS handshake.
+    pub handshake_time: Duration,
+    /// Time a connection may wait for its next request.
+    pub idle_time: Duration,
+    /// Requests on one HTTP/1.1 connection.
+    pub requests_per_connection: NonZeroU32,
+    /// Streams at once on one HTTP/2 connection.
+    pub streams_per_connection: NonZeroU32,
+    /// Connections in all.
+    pub connections_max: usize,
+    /// Connections from one address.
+    pub connections_per_address_max: usize,
+    /// Bytes of bodies held at once.
+    pub buffered_bytes_max: usize,
+}
+
+/// Defaults, each with its reason.
+pub(super) mod default {
+    use std::num::NonZeroU64;
+    use std::time::Duration;
+
+    use crate::identity::Algorithm;
+
+    /// Those that RFC 8725 and RFC 9068 leave: no `none`, no HMAC; ES384 and longer hashes where asked for.
+    pub(crate) const ALGORITHMS: &[Algorithm] =
+        &[Algorithm::Es256, Algorithm::EdDsa, Algorithm::Ps256, Algorithm::Rs256];
+    /// The usual port of an admin listener in this field; loopback, because it has no access control.
+    pub(crate) const ADMIN: &str = "127.0.0.1:9901";
+    /// A head of a partner's request is about 2 KiB with a large token; cookies are not served.
+    pub(crate) const HEAD_BYTES: usize = 32 << 10;
+    /// Twice what browsers behind several proxies send.
+    pub(crate) const FIELDS: usize = 100;
+    /// A token of 12 KiB, the largest that identity reads, with room.
+    pub(crate) const FIELD_BYTES: usize = 16 << 10;
+    /// RFC 9110 section 4.1 recommends at least 8000 octets.
+    pub(crate) const TARGET_BYTES: usize = 8 << 10;
+    /// A head fits into a few packets; ten seconds bear a bad mobile network.
+    pub(crate) const HEAD_TIME: Duration = Duration::from_secs(10);
+    /// A body of 256 KiB at 100 kbit/s.
+    pub(crate) const BODY_TIME: Duration = Duration::from_secs(30);
+    /// Two round trips and a signature; ten seconds bear a bad mobile network.
+    pub(crate) const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+    /// Shorter than the idle time of common load balancers' back ends is not needed; longer keeps memory.
+    pub(crate) const IDLE_TIME: Duration = Duration::from_secs(60);
+    /// Frees what long connections collect, once in a while.
+    pub(crate) const REQUESTS_PER_CONNECTION: u32 = 10_000;
+    /// Enough for any partner; bounds what one connection can make the gateway hold.
+    pub(crate) const STREAMS_PER_CONNECTION: u32 = 64;
+    /// About 200 MB with TLS.
+    pub(crate) const CONNECTIONS: usize = 10_000;
+    /// Many stores behind one address, and no flood.
+    pub(crate) const CONNECTIONS_PER_ADDRESS: usize = 200;
+    /// An eighth of a machine of 4 GiB.
+    pub(crate) const BUFFERED_BYTES: usize = 512 << 20;
+    /// Longer than any operation's usual deadline.
+    pub(crate) const GRACE: Duration = Duration::from_secs(30);
+    /// RFC 8725 does not name a value; clocks under NTP differ by less than a second.
+    pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(30);
+    /// A token that lives longer than a day is a password.
+    pub(crate) const LIFETIME: Duration = Duration::from_secs(86_400);
+    /// A new key is usually published hours before its first use.
+    pub(crate) const KEYS_REFRESH: Duration = Duration::from_secs(300);
+    /// An issuer that is down for a night does not stop the shop.
+    pub(crate) const KEYS_AGE: Duration = Duration::from_secs(86_400);
+    /// A caller may be waiting for it.
+    pub(crate) const KEYS_TIMEOUT: Duration = Duration::from_secs(3);
+    /// One lost packet and its repetition.
+    pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+    /// Odoo's slow calls take seconds; the operation's own deadline is usually shorter.
+    pub(crate) const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(30);
+    /// Below the 60 s after which most servers close.
+    pub(crate) const UPSTREAM_IDLE: Duration = Duration::from_secs(30);
+    /// What a mid-sized Odoo with its workers bears.
+    pub(crate) const IN_FLIGHT: usize = 100;
+    /// The custom of the field.
+    pub(crate) const IDENTITY_HEADER: &str = "x-caller";
+    /// A segment of a day of a mid-sized shop.
+    pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
+    /// So that a day's records can be archived.
+    pub(crate) const SEGMENT_AGE: Duration = Duration::from_secs(86_400);
+    /// One signature (24 µs) in a thousand records.
+    pub(crate) const CHECKPOINT_RECORDS: NonZeroU64 = match NonZeroU64::new(1_000) {
+        Some(records) => records,
+        None => NonZeroU64::MIN,
+    };
+    /// What an auditor can be shown is never older.
+    pub(crate) const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
+}
