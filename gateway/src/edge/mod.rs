@@ -1,8 +1,38 @@
-//! What stands between the network and a request: the bytes of a head, and who sent them.
+//! The Pingora side: how do bytes become requests, and answers bytes?
+//!
+//! Sockets, TLS, client certificates, raw heads, bodies and answers. It knows connections, not callers;
+//! every request goes through [`crate::exchange`], which decides.
 
-#[allow(dead_code, reason = "its caller is the listener")]
-pub(crate) mod client_address;
-#[allow(dead_code, unused_imports, reason = "its caller is the listener")]
-pub(crate) mod head;
-#[allow(dead_code, reason = "its caller is the listener")]
-pub(crate) mod proxy_protocol;
+mod answer;
+mod body;
+mod client_address;
+mod connection;
+mod head;
+mod http1;
+mod http2;
+mod listener;
+mod proxy_protocol;
+mod streamed;
+mod tls;
+
+use std::sync::Arc;
+
+use pingora::proxy::HttpProxy;
+
+pub use answer::{Answer, write};
+pub use body::{BodyFault, Buffered, Held, read};
+pub use client_address::{TrustedHops, client_address};
+pub use connection::{Connection, NotTrusted, Slots};
+pub use head::{HeadClass, HeadFault, HeadLimits};
+pub use listener::{Bound, listen};
+pub use tls::{ClientTrust, ListenerTls};
+
+use crate::gateway::Gateway;
+use streamed::Phases;
+
+/// What every connection needs.
+#[derive(Clone)]
+struct Edge {
+    gateway: Arc<Gateway>,
+    proxy: Arc<HttpProxy<Phases>>,
+}
