@@ -1,0 +1,82 @@
+//! The commands of the `gateway` program: one file a command, and the only place that prints.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what commands are for")]
+
+mod audit;
+mod check;
+mod explain;
+mod schema;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// An API gateway between a retailer's Odoo and everyone who calls it.
+///
+/// It serves what contracts describe, to callers that policies permit, and records every request.
+#[derive(Debug, Parser)]
+#[command(name = "gateway", version, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve requests until stopped (SIGTERM ends in order, SIGHUP reloads the files).
+    Serve(serve::Serve),
+    /// Read all files, run the policy tests, and say everything that is wrong with them.
+    Check(check::Check),
+    /// Say step by step what the gateway would do with a request, and why. Nothing is sent.
+    Explain(explain::Explain),
+    /// Print the JSON Schemas of the YAML files, for editors, and the Cedar schema of the policies.
+    Schema(schema::Schema),
+    /// Prove that the audit log is whole, or look into it.
+    #[command(subcommand)]
+    Audit(audit::Audit),
+}
+
+/// Which gateway is meant.
+#[derive(Debug, Args)]
+struct Settings {
+    /// The file that names everything else.
+    #[arg(long, short = 'c', value_name = "FILE", default_value = "gateway.yaml", env = "GATEWAY_CONFIG")]
+    config: PathBuf,
+}
+
+/// How a command prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn run() -> ExitCode {
+    // Everything that speaks TLS in this process uses ring; who asks first decides.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        eprintln!("gateway: another TLS provider was installed first");
+        return ExitCode::FAILURE;
+    }
+    match Arguments::parse().command {
+        Command::Serve(command) => command.run(),
+        Command::Check(command) => command.run(),
+        Command::Explain(command) => command.run(),
+        Command::Schema(command) => command.run(),
+        Command::Audit(command) => command.run(),
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  gateway check
+      what is wrong with the files of this folder, with file, line and help
+  gateway explain --caller acme-marketplace --method POST --path /orders/v2/orders --scope orders:write --certificate
+      what would happen to this call, and which policies decide
+  gateway serve --config /etc/gateway/gateway.yaml
+  gateway audit verify --directory audit --key audit.pub
+      proves offline that no record was changed, removed or reordered";

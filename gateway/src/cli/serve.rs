@@ -1,0 +1,119 @@
+//! `gateway serve`: from the files to a process that serves them.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use super::Settings;
+use crate::edge::{self, Bound};
+use crate::gateway::Gateway;
+use crate::reload::Reloader;
+use crate::snapshot::Snapshot;
+use crate::telemetry::{self, Metrics};
+use crate::{admin, audit, drain, status, upkeep};
+
+/// Serve requests until stopped.
+///
+/// When it serves, it prints one line of JSON with the addresses it is bound to. SIGHUP reloads the
+/// files; SIGTERM stops accepting, lets requests in flight finish (`run.grace`), and closes the audit log.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> ExitCode {
+        match self.serve() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(message) => {
+                eprintln!("{message}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn serve(self) -> Result<(), String> {
+        let metrics = Arc::new(Metrics::new());
+        let (snapshot, warnings) =
+            Snapshot::load(&self.settings.config, None, &metrics).map_err(|mistakes| mistakes.to_string())?;
+        let settings = Arc::clone(snapshot.settings());
+        telemetry::logging::init(settings.log, &settings.log_filter).map_err(|fault| fault.to_string())?;
+        for warning in warnings.iter() {
+            tracing::warn!(%warning, "a file is worth a look");
+        }
+        for insecure in &settings.insecure {
+            tracing::warn!(setting = insecure, "an insecure setting is on");
+        }
+        let (log, recovery) = audit::Log::open(settings.audit.clone()).map_err(|fault| chain(&fault))?;
+        tracing::info!(?recovery, "the audit log is open");
+
+        let mut listeners = Vec::new();
+        for listener in &settings.listeners {
+            let bound = Bound::new(listener.address).map_err(|e| format!("{}: {e}", listener.address))?;
+            listeners.push((listener.clone(), bound));
+        }
+        let admin = Bound::new(settings.admin).map_err(|e| format!("admin {}: {e}", settings.admin))?;
+        let bound: BTreeMap<&str, String> = listeners
+            .iter()
+            .map(|(listener, bound)| (listener.name.as_str(), bound.address().to_string()))
+            .collect();
+        let ready =
+            json!({"event": "ready", "listeners": bound, "admin": admin.address().to_string()}).to_string();
+        let admin_socket = admin.into_socket();
+
+        let gateway = Arc::new(Gateway::new(snapshot, log, metrics));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(settings.threads)
+            .thread_name("gateway")
+            .enable_all()
+            .build()
+            .map_err(|fault| fault.to_string())?;
+        runtime
+            .block_on(async {
+                let stopping = || gateway.stopping();
+                let reloader = Reloader::new(Arc::clone(&gateway), self.settings.config);
+                tokio::spawn(edge::listen(Arc::clone(&gateway), listeners));
+                let admin = tokio::net::TcpListener::from_std(admin_socket)?;
+                let (of, mut stopped) = (Arc::clone(&gateway), stopping());
+                let report: admin::Report = Arc::new(move || status::report(&of));
+                let stop = async move { drop(stopped.wait_for(|stopping| *stopping).await) };
+                tokio::spawn(admin::serve(admin, report, Arc::clone(gateway.metrics()), stop));
+                tokio::spawn(reloader.run(stopping()));
+                tokio::spawn(upkeep::run(Arc::clone(&gateway), move || announce(&ready), stopping()));
+                drain::run(&gateway).await;
+                std::io::Result::Ok(())
+            })
+            .map_err(|fault| fault.to_string())?;
+        runtime.shutdown_timeout(AFTER_GRACE);
+        // Everything that was answered is recorded; the last checkpoint says so.
+        gateway.audit().close().map_err(|lost| lost.to_string())
+    }
+}
+
+/// An error with all its causes.
+fn chain(fault: &dyn std::error::Error) -> String {
+    let mut text = fault.to_string();
+    let mut source = fault.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// Tells whoever started the program that it serves.
+fn announce(ready: &str) {
+    // A closed standard output is no reason not to serve.
+    let mut out = std::io::stdout().lock();
+    drop(writeln!(out, "{ready}").and_then(|()| out.flush()));
+}
+
+/// Requests that outlived the grace period get this long to notice.
+const AFTER_GRACE: Duration = Duration::from_secs(1);

@@ -1,0 +1,205 @@
+//! THE PATH: what happens to a request, top to bottom.
+//!
+//! [`serve`] is called once for every request. Each step either gives a value that proves it ran, which
+//! later steps ask for, or a [`Rejection`], which ends the path; and whatever happens is recorded before
+//! it is answered.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::request::Parts;
+use pingora::proxy::Session;
+
+use crate::contract::{CheckedRequest, Matched, Strictness, Target};
+use crate::edge::{self, Answer, Connection, HeadFault};
+use crate::gateway::Gateway;
+use crate::identity::Caller;
+use crate::policy::Permit;
+use crate::quota::Admission;
+use crate::rejection::Rejection;
+use crate::snapshot::{Route, Snapshot};
+use crate::trail::Trail;
+use crate::upstream::{Call, Reply, UpstreamError};
+
+/// A request that may be made: who makes it, of what, and the proofs that this was decided.
+#[derive(Debug)]
+pub(crate) struct Cleared {
+    pub(crate) target: Target,
+    pub(crate) matched: Matched,
+    pub(crate) route: Arc<Route>,
+    pub(crate) caller: Caller,
+    _permit: Permit,
+    /// Absent for anonymous callers, who have no plan: their address is counted instead.
+    _admission: Option<Admission>,
+}
+
+/// How a request left the path.
+pub(crate) enum Served {
+    /// It was answered.
+    Answered,
+    /// It was cleared and its operation is streamed: Pingora's phases carry it on.
+    Streamed(Arc<Snapshot>, Box<Cleared>, Box<Trail>),
+}
+
+/// Serves one request. Only a client that left makes it fail.
+pub(crate) async fn serve(
+    session: &mut Session,
+    gateway: &Gateway,
+    connection: &Connection,
+) -> pingora::Result<Served> {
+    let snapshot = gateway.current();
+    let mut trail = Trail::begin(&snapshot, gateway, connection, session.req_header());
+    let outcome = match clear(session.req_header(), &snapshot, connection, &mut trail).await {
+        Ok(cleared) if cleared.route.operation().settings().streamed => {
+            return Ok(Served::Streamed(snapshot, Box::new(cleared), Box::new(trail)));
+        }
+        Ok(cleared) => carry_out(session, gateway, &cleared, &mut trail).await,
+        Err(rejection) => Err(rejection),
+    };
+    let answer = finish(gateway, &snapshot, &mut trail, outcome).await;
+    edge::write(session, answer).await?;
+    Ok(Served::Answered)
+}
+
+/// From the bytes of a head to the permission to act.
+async fn clear(
+    parts: &Parts,
+    snapshot: &Snapshot,
+    connection: &Connection,
+    trail: &mut Trail,
+) -> Result<Cleared, Rejection> {
+    // One canonical path: what is matched here is what the upstream gets.
+    let target = Target::parse(&parts.uri).map_err(Rejection::Target)?;
+    // Somebody who has guessed too often waits, before anything is looked up for them.
+    snapshot.address_allows(trail)?;
+
+    let (matched, route) = snapshot.find(&parts.method, &target)?;
+    trail.matched(&route, &target);
+    if route.operation().lifecycle().is_gone(trail.now()) {
+        return Err(Rejection::Gone);
+    }
+
+    let certificate = connection
+        .certificate(snapshot.client_trust(connection.listener()), snapshot.id(), trail.began())
+        .map_err(Rejection::Certificate)?;
+    let caller = snapshot
+        .identities()
+        .identify(route.asked(), parts, certificate, trail.now())
+        .await
+        .map_err(Rejection::Identity)?;
+    trail.identified(&caller);
+
+    route.serves(&caller)?;
+    route.scopes_suffice(&caller)?;
+    let permit = snapshot.authorise(&caller, &matched, &target, trail)?;
+    trail.permitted(&permit);
+
+    let admission = snapshot.admit(&caller, &route, trail)?;
+    Ok(Cleared { target, matched, route, caller, _permit: permit, _admission: admission })
+}
+
+/// From the permission to act to the upstream's answer, both checked against the contract.
+async fn carry_out(
+    session: &mut Session,
+    gateway: &Gateway,
+    cleared: &Cleared,
+    trail: &mut Trail,
+) -> Result<Answer, Rejection> {
+    let operation = cleared.route.operation();
+    let settings = operation.settings();
+    operation.check_request_head(session.req_header()).map_err(Rejection::Request)?;
+    let (body, _held) =
+        edge::read(session, settings.request_bytes_max, gateway.limits.body_time, &gateway.buffered)
+            .await
+            .map_err(Rejection::Body)?;
+    trail.received(body.len());
+
+    let parts: &Parts = session.req_header();
+    let checked = operation
+        .check_request(parts, &cleared.matched, &cleared.target, &body)
+        .map_err(Rejection::Request)?;
+
+    // The caller's own credentials end here; the upstream's goes in last.
+    let headers = cleared.route.outgoing(parts, &cleared.caller, trail);
+    let reply = forward(cleared, &checked, parts, headers, body).await;
+    trail.called(&cleared.route, &reply);
+    let reply = reply.map_err(Rejection::Upstream)?;
+
+    if settings.strictness != Strictness::Off {
+        let checked = operation.check_response_to(&parts.method, reply.status, &reply.headers, &reply.body);
+        match checked {
+            Ok(()) => {}
+            Err(fault) if settings.strictness == Strictness::Enforce => {
+                return Err(Rejection::Response(fault));
+            }
+            Err(fault) => trail.breached(&fault),
+        }
+    }
+    let headers = cleared.route.incoming(&reply.headers, trail);
+    Ok(Answer { status: reply.status, headers, body: reply.body })
+}
+
+/// The upstream call. It asks for the proofs of the steps before it, so that it cannot be made without them.
+async fn forward(
+    cleared: &Cleared,
+    _checked: &CheckedRequest,
+    parts: &Parts,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Reply, UpstreamError> {
+    let settings = cleared.route.operation().settings();
+    let target = cleared.route.upstream_target(&cleared.target);
+    let now = Instant::now();
+    let call = Call {
+        method: &parts.method,
+        path_and_query: &target,
+        headers,
+        body,
+        deadline: now.checked_add(settings.deadline).unwrap_or(now),
+        response_bytes_max: settings.response_bytes_max,
+        repeatable: cleared.route.repeatable(),
+    };
+    cleared.route.upstream().call(call).await
+}
+
+/// Records what happened, and only then gives the answer that may leave.
+pub(crate) async fn finish(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    trail: &mut Trail,
+    outcome: Result<Answer, Rejection>,
+) -> Answer {
+    let answer = trail.conclude(gateway, snapshot, outcome);
+    match gateway.audit().append(trail.record(), trail.strength()).await {
+        Ok(_receipt) => {
+            gateway.metrics().audit_recorded();
+            answer
+        }
+        // No record, no answer: what the upstream said is withheld.
+        Err(fault) => {
+            gateway.metrics().audit_failed();
+            trail.conclude(gateway, snapshot, Err(Rejection::NotRecorded(fault)))
+        }
+    }
+}
+
+/// Why a head never became a request.
+pub(crate) enum BrokenHead {
+    /// It cannot be read in exactly one way, or is too large.
+    Fault(HeadFault),
+    /// It took too long.
+    Slow,
+}
+
+/// Records a head that never became a request, and gives its answer.
+pub(crate) async fn refuse_head(gateway: &Gateway, connection: &Connection, broken: BrokenHead) -> Answer {
+    let snapshot = gateway.current();
+    let mut trail = Trail::broken(&snapshot, gateway, connection);
+    let rejection = match broken {
+        BrokenHead::Fault(fault) => Rejection::Head(fault),
+        BrokenHead::Slow => Rejection::HeadSlow,
+    };
+    finish(gateway, &snapshot, &mut trail, Err(rejection)).await
+}

@@ -1,0 +1,492 @@
+//! Why does the gateway itself refuse? Every reason, and the only place that gives one a status.
+//!
+//! The rooms say what went wrong in their own words; here each of those becomes what the caller is told
+//! ([`Problem`]), what the audit log says ([`Rejection::reason`]) and whose fault it is.
+
+use http::header::{ALLOW, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Method, StatusCode};
+
+use crate::audit::NotRecorded;
+use crate::contract::{NoMatch, RequestFault, ResponseFault, TargetError};
+use crate::edge::{BodyFault, HeadClass, HeadFault, NotTrusted};
+use crate::identity::{Challenge, IdentityError};
+use crate::policy::PolicyRefusal;
+use crate::problem::{Problem, ProblemType};
+use crate::quota::{Exceeded, Reason};
+use crate::upstream::{self, UpstreamError};
+
+/// A reason to refuse.
+#[derive(Debug)]
+pub enum Rejection {
+    /// The head is not a request that every server would read alike.
+    Head(HeadFault),
+    /// The head took too long.
+    HeadSlow,
+    /// The target has more than one reading.
+    Target(TargetError),
+    /// No contract has this operation.
+    NoMatch(NoMatch),
+    /// The version or operation is past its sunset.
+    Gone,
+    /// The address has made too many calls that were refused.
+    Address(Exceeded),
+    /// The caller is not known, or not proved.
+    Identity(IdentityError),
+    /// The client certificate is not trusted any more.
+    Certificate(NotTrusted),
+    /// The operation does not serve this kind of caller.
+    Kind,
+    /// The token lacks scopes; these would have sufficed.
+    Scope(Vec<String>),
+    /// No policy permits, one forbids, or one cannot be evaluated.
+    Policy(PolicyRefusal),
+    /// The caller's plan is used up.
+    Quota(Exceeded),
+    /// The body was not read.
+    Body(BodyFault),
+    /// The request breaks the contract.
+    Request(RequestFault),
+    /// The upstream gave no answer that can be used.
+    Upstream(UpstreamError),
+    /// The upstream's answer breaks the contract.
+    Response(ResponseFault),
+    /// The request could not be recorded, so it is not answered.
+    NotRecorded(NotRecorded),
+    /// A fault of the gateway's own.
+    Internal(&'static str),
+}
+
+/// Whose fault a refusal is: decides the audit outcome and the level of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The caller's, who can mend it.
+    Caller,
+    /// The upstream's.
+    Upstream,
+    /// The gateway's, or of something it depends on.
+    Gateway,
+    /// Nobody's: the client left.
+    Left,
+}
+
+impl Rejection {
+    /// The stable word for this reason in audit records and metrics.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Head(fault) => fault.reason(),
+            Self::HeadSlow => "head-slow",
+            Self::Target(_) => "target-ambiguous",
+            Self::NoMatch(NoMatch::Path) => "operation-unknown",
+            Self::NoMatch(NoMatch::Method { .. }) => "method-not-allowed",
+            Self::Gone => "version-retired",
+            Self::Identity(error) => error.reason(),
+            Self::Certificate(_) => "certificate-not-trusted",
+            Self::Kind => "kind-not-served",
+            Self::Scope(_) => "scope-insufficient",
+            Self::Policy(refusal) => refusal.reason(),
+            Self::Address(exceeded) | Self::Quota(exceeded) => exceeded.reason().code(),
+            Self::Body(BodyFault::TooLarge { .. }) => "body-too-large",
+            Self::Body(BodyFault::Slow) => "body-slow",
+            Self::Body(BodyFault::Broken) => "client-left",
+            Self::Body(BodyFault::Overloaded) => "overloaded",
+            Self::Request(fault) => fault.reason(),
+            Self::Upstream(error) => error.reason(),
+            Self::Response(fault) => fault.reason(),
+            Self::NotRecorded(_) => "audit-unavailable",
+            Self::Internal(reason) => reason,
+        }
+    }
+
+    /// Whose fault it is.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::NotRecorded(_) | Self::Internal(_) => Fault::Gateway,
+            Self::Upstream(error) if error.fault == upstream::Fault::Busy => Fault::Gateway,
+            Self::Body(BodyFault::Overloaded) | Self::Identity(IdentityError::KeysUnavailable { .. }) => {
+                Fault::Gateway
+            }
+            Self::Policy(PolicyRefusal::Failed { .. }) => Fault::Gateway,
+            Self::Upstream(_) | Self::Response(_) => Fault::Upstream,
+            Self::Body(BodyFault::Broken) => Fault::Left,
+            Self::Head(_)
+            | Self::HeadSlow
+            | Self::Target(_)
+            | Self::NoMatch(_)
+            | Self::Gone
+            | Self::Address(_)
+            | Self::Identity(_)
+            | Self::Certificate(_)
+            | Self::Kind
+            | Self::Scope(_)
+            | Self::Policy(_)
+            | Self::Quota(_)
+            | Self::Body(BodyFault::TooLarge { .. } | BodyFault::Slow)
+            | Self::Request(_) => Fault::Caller,
+        }
+    }
+
+    /// Whether it counts against the address: what somebody who guesses would cause.
+    #[must_use]
+    pub const fn is_a_guess(&self) -> bool {
+        matches!(
+            self,
+            Self::Head(_) | Self::Target(_) | Self::NoMatch(_) | Self::Identity(_) | Self::Certificate(_)
+        )
+    }
+
+    /// What the caller is told.
+    #[must_use]
+    pub fn problem(self, realm: &str) -> Problem {
+        match self {
+            Self::Head(fault) => head(fault),
+            Self::HeadSlow => {
+                Problem::new(TIMEOUT, StatusCode::REQUEST_TIMEOUT, "The request head took too long.")
+            }
+            Self::Target(error) => {
+                Problem::new(MALFORMED, StatusCode::BAD_REQUEST, sentence(&error.to_string()))
+            }
+            Self::NoMatch(no_match) => unmatched(no_match),
+            Self::Gone => Problem::new(
+                RETIRED,
+                StatusCode::GONE,
+                "This version is past its sunset. The Link header names its successor.",
+            ),
+            Self::Address(exceeded) | Self::Quota(exceeded) => quota(&exceeded),
+            Self::Identity(error) => identity(&error, realm),
+            Self::Certificate(_) => certificate_not_trusted(),
+            Self::Kind => kind(),
+            Self::Scope(scopes) => scope(&scopes, realm),
+            Self::Policy(refusal) => policy(&refusal),
+            Self::Body(fault) => body(fault),
+            Self::Request(fault) => request(fault),
+            Self::Upstream(error) => upstream(&error),
+            Self::Response(_) => Problem::new(
+                UPSTREAM_BROKEN,
+                StatusCode::BAD_GATEWAY,
+                "The service behind the gateway gave an answer that breaks the contract, so it is withheld.",
+            ),
+            Self::NotRecorded(_) => {
+                unavailable("The request cannot be recorded at the moment, so it is not served.")
+            }
+            Self::Internal(_) => Problem::new(
+                INTERNAL,
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "The gateway failed. Nothing was sent on.",
+            ),
+        }
+    }
+}
+
+fn head(fault: HeadFault) -> Problem {
+    let (kind, status, advice) = match fault.class() {
+        HeadClass::Malformed => {
+            (MALFORMED, StatusCode::BAD_REQUEST, "The request head cannot be read in exactly one way")
+        }
+        HeadClass::TooLarge => (
+            HEAD_TOO_LARGE,
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "Send fewer or smaller header fields",
+        ),
+        HeadClass::TargetTooLong => {
+            (TARGET_TOO_LONG, StatusCode::URI_TOO_LONG, "Send a shorter request target")
+        }
+        HeadClass::NotImplemented => (
+            NOT_IMPLEMENTED,
+            StatusCode::NOT_IMPLEMENTED,
+            "The method or transfer coding is served nowhere here",
+        ),
+        HeadClass::VersionUnsupported => {
+            (VERSION_UNSUPPORTED, StatusCode::HTTP_VERSION_NOT_SUPPORTED, "Use HTTP/1.1, or HTTP/2 over TLS")
+        }
+        HeadClass::ExpectationFailed => {
+            (EXPECTATION, StatusCode::EXPECTATION_FAILED, "Only `Expect: 100-continue` can be met")
+        }
+    };
+    // The code is a fixed word; it helps whoever writes the client and says nothing of the gateway.
+    Problem::new(kind, status, format!("{advice} ({}).", fault.reason()))
+}
+
+fn unmatched(no_match: NoMatch) -> Problem {
+    match no_match {
+        NoMatch::Path => Problem::new(
+            UNKNOWN,
+            StatusCode::NOT_FOUND,
+            "No published contract describes this path. Check version and path.",
+        ),
+        NoMatch::Method { allow } => {
+            let allow: Vec<&str> = allow.iter().map(Method::as_str).collect();
+            let allow = allow.join(", ");
+            let detail = format!("This path serves {allow}.");
+            // RFC 9110 section 15.5.6
+            with(Problem::new(METHOD, StatusCode::METHOD_NOT_ALLOWED, detail), ALLOW, &allow)
+        }
+    }
+}
+
+fn identity(error: &IdentityError, realm: &str) -> Problem {
+    let problem = match error {
+        IdentityError::NoProof => Problem::new(
+            AUTHENTICATION,
+            StatusCode::UNAUTHORIZED,
+            "Send an access token in the Authorization header: `Authorization: Bearer ...`.",
+        ),
+        IdentityError::BadRequest(fault) => {
+            Problem::new(MALFORMED, StatusCode::BAD_REQUEST, sentence(fault.advice()))
+        }
+        IdentityError::InvalidToken(fault) => {
+            Problem::new(INVALID_TOKEN, StatusCode::UNAUTHORIZED, sentence(fault.advice()))
+        }
+        IdentityError::CertificateNeeded => Problem::new(
+            CERTIFICATE,
+            StatusCode::FORBIDDEN,
+            "This operation needs a client certificate. Connect again and present the one registered for you.",
+        ),
+        IdentityError::CertificateExpired => certificate_not_trusted(),
+        IdentityError::UnknownCaller(_) | IdentityError::AmbiguousCaller(_) => Problem::new(
+            UNKNOWN_CALLER,
+            StatusCode::FORBIDDEN,
+            "The proof is good, but it is not registered for one caller. Ask the owner of the API.",
+        ),
+        IdentityError::ProofsDisagree { .. } => Problem::new(
+            UNKNOWN_CALLER,
+            StatusCode::FORBIDDEN,
+            "The token and the client certificate belong to different callers. Use the pair registered together.",
+        ),
+        IdentityError::KeysUnavailable { .. } => {
+            unavailable("The keys of your token's issuer cannot be had at the moment. Try again shortly.")
+        }
+    };
+    match error.challenge() {
+        None => problem,
+        Some(Challenge { error, description }) => {
+            // RFC 6750 section 3: what is quoted here are fixed words.
+            let mut value = format!("Bearer realm=\"{realm}\"");
+            for (name, text) in [("error", error), ("error_description", description)] {
+                if let Some(text) = text {
+                    value.push_str(&format!(", {name}=\"{text}\""));
+                }
+            }
+            with(problem, WWW_AUTHENTICATE, &value)
+        }
+    }
+}
+
+fn certificate_not_trusted() -> Problem {
+    Problem::new(
+        CERTIFICATE,
+        StatusCode::FORBIDDEN,
+        "The client certificate of this connection is not trusted any more. Connect again with a current one.",
+    )
+}
+
+/// A room's advice as a sentence.
+fn sentence(advice: &str) -> String {
+    let mut characters = advice.chars();
+    characters
+        .next()
+        .map(|first| first.to_uppercase().chain(characters).chain(['.']).collect())
+        .unwrap_or_default()
+}
+
+/// RFC 6750 section 3.1: the scopes that would have sufficed.
+fn scope(scopes: &[String], realm: &str) -> Problem {
+    let scopes = scopes.join(" ");
+    let detail = format!("The token lacks a scope. This operation asks for: {scopes}");
+    with(
+        Problem::new(SCOPE, StatusCode::FORBIDDEN, detail),
+        WWW_AUTHENTICATE,
+        &format!("Bearer realm=\"{realm}\", error=\"insufficient_scope\", scope=\"{scopes}\""),
+    )
+}
+
+fn policy(refusal: &PolicyRefusal) -> Problem {
+    match refusal {
+        PolicyRefusal::KindNotServed => kind(),
+        PolicyRefusal::Failed { .. } => Problem::new(
+            INTERNAL,
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Whether you may do this cannot be decided at the moment. Nothing was sent on.",
+        ),
+        PolicyRefusal::Undecidable { .. } => Problem::new(
+            MALFORMED,
+            StatusCode::BAD_REQUEST,
+            "Whether you may do this cannot be decided: send each query parameter as often as the contract says.",
+        ),
+        PolicyRefusal::Denied { .. } | PolicyRefusal::Forbidden { .. } => {
+            let codes: Vec<&str> = refusal.reasons().iter().map(|code| &**code).collect();
+            let detail = match codes.as_slice() {
+                [] => "Policy does not allow you to do this.".to_owned(),
+                codes => format!("Policy does not allow you to do this ({}).", codes.join(", ")),
+            };
+            Problem::new(POLICY, StatusCode::FORBIDDEN, detail)
+        }
+    }
+}
+
+fn kind() -> Problem {
+    Problem::new(
+        KIND,
+        StatusCode::FORBIDDEN,
+        "This operation does not serve callers of your kind (partner, service, bot or person).",
+    )
+}
+
+fn quota(exceeded: &Exceeded) -> Problem {
+    let detail = match exceeded.reason() {
+        Reason::Rate => "Your rate plan is used up for now; `Retry-After` says until when.",
+        Reason::Cost => "This operation costs more than your rate plan ever holds. Ask for another plan.",
+        Reason::Concurrency => {
+            "You have as many requests in flight as your plan allows. Wait for one to end."
+        }
+        Reason::Address => {
+            "Too many refused or anonymous calls came from your address; `Retry-After` says until when."
+        }
+    };
+    let mut problem = Problem::new(QUOTA, StatusCode::TOO_MANY_REQUESTS, detail);
+    problem.violated_policies = exceeded.violated().iter().map(ToString::to_string).collect();
+    exceeded.write(&mut problem.headers);
+    problem
+}
+
+fn body(fault: BodyFault) -> Problem {
+    match fault {
+        BodyFault::TooLarge { max } => Problem::new(
+            TOO_LARGE,
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("This operation takes at most {max} bytes of body."),
+        ),
+        BodyFault::Slow => {
+            Problem::new(TIMEOUT, StatusCode::REQUEST_TIMEOUT, "The request body took too long.")
+        }
+        BodyFault::Broken => {
+            Problem::new(MALFORMED, StatusCode::BAD_REQUEST, "The body is cut or its framing is broken.")
+        }
+        BodyFault::Overloaded => unavailable("The gateway is full at the moment. Try again shortly."),
+    }
+}
+
+fn request(fault: RequestFault) -> Problem {
+    match fault {
+        RequestFault::Malformed(violation) => {
+            let mut problem = Problem::new(
+                MALFORMED,
+                StatusCode::BAD_REQUEST,
+                "The body cannot be read as what it says it is.",
+            );
+            problem.violations = vec![violation];
+            problem
+        }
+        RequestFault::MediaType { accepted } => {
+            let detail = format!("Send the body as: {}", accepted.join(", "));
+            // RFC 9110 section 15.5.16: what would have been accepted.
+            with(
+                Problem::new(MEDIA_TYPE, StatusCode::UNSUPPORTED_MEDIA_TYPE, detail),
+                http::header::ACCEPT,
+                &accepted.join(", "),
+            )
+        }
+        RequestFault::Encoding => with(
+            Problem::new(
+                MEDIA_TYPE,
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "Send the body without a content coding.",
+            ),
+            http::header::ACCEPT_ENCODING,
+            "identity",
+        ),
+        RequestFault::NotAcceptable { offered } => Problem::new(
+            NOT_ACCEPTABLE,
+            StatusCode::NOT_ACCEPTABLE,
+            format!("This operation answers with: {}", offered.join(", ")),
+        ),
+        RequestFault::Violations(violations) => {
+            let mut problem = Problem::new(
+                VIOLATION,
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The request does not fit the contract; `errors` says where and what would.",
+            );
+            problem.more_violations = violations.more();
+            problem.violations = violations.as_slice().to_vec();
+            problem
+        }
+    }
+}
+
+fn upstream(error: &UpstreamError) -> Problem {
+    match error.fault {
+        upstream::Fault::Busy => unavailable("The service behind the gateway is busy. Try again shortly."),
+        upstream::Fault::Open => {
+            unavailable("The service behind the gateway has not answered for a while. Try again shortly.")
+        }
+        upstream::Fault::Deadline | upstream::Fault::FirstByte => Problem::new(
+            UPSTREAM_TIMEOUT,
+            StatusCode::GATEWAY_TIMEOUT,
+            "The service behind the gateway did not answer in time. Whether it acted is not known.",
+        ),
+        _ if error.maybe_done() => Problem::new(
+            UPSTREAM_FAILED,
+            StatusCode::BAD_GATEWAY,
+            "The service behind the gateway failed while it answered. Whether it acted is not known.",
+        ),
+        _ => Problem::new(
+            UPSTREAM_FAILED,
+            StatusCode::BAD_GATEWAY,
+            "The service behind the gateway cannot be reached. Nothing was done.",
+        ),
+    }
+}
+
+fn unavailable(detail: &str) -> Problem {
+    with(Problem::new(UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE, detail), RETRY_AFTER, RETRY_UNAVAILABLE)
+}
+
+fn with(mut problem: Problem, name: HeaderName, value: &str) -> Problem {
+    // Built from names that were checked when they were loaded; one that is no header value is left out.
+    if let Ok(value) = HeaderValue::from_str(value) {
+        problem.headers.insert(name, value);
+    }
+    problem
+}
+
+/// Seconds: long enough for most short faults to pass.
+const RETRY_UNAVAILABLE: &str = "5";
+
+macro_rules! problem_types {
+    ($($name:ident = $slug:literal, $title:literal;)*) => {
+        $(const $name: ProblemType = ProblemType { slug: $slug, title: $title };)*
+        /// Every type there is, for the pages that explain them.
+        pub const PROBLEM_TYPES: &[ProblemType] = &[$($name),*];
+    };
+}
+
+problem_types! {
+    MALFORMED = "malformed-request", "The request cannot be read";
+    AUTHENTICATION = "authentication-required", "Authentication is required";
+    INVALID_TOKEN = "invalid-token", "The access token is not accepted";
+    CERTIFICATE = "certificate-required", "A trusted client certificate is required";
+    UNKNOWN_CALLER = "unknown-caller", "The caller is not registered";
+    SCOPE = "insufficient-scope", "The access token lacks a scope";
+    KIND = "kind-not-served", "The operation does not serve this kind of caller";
+    POLICY = "policy-refused", "Policy refuses the request";
+    UNKNOWN = "operation-unknown", "There is no such operation";
+    METHOD = "method-not-allowed", "The path does not serve this method";
+    NOT_ACCEPTABLE = "not-acceptable", "No media type on offer is acceptable";
+    TIMEOUT = "request-timeout", "The request took too long";
+    RETIRED = "version-retired", "The version is retired";
+    TOO_LARGE = "content-too-large", "The body is too large";
+    TARGET_TOO_LONG = "target-too-long", "The request target is too long";
+    MEDIA_TYPE = "unsupported-media-type", "The body's media type or coding is not supported";
+    EXPECTATION = "expectation-failed", "The expectation cannot be met";
+    VIOLATION = "contract-violation", "The request breaks the contract";
+    QUOTA = "https://iana.org/assignments/http-problem-types#quota-exceeded", "Request cannot be satisfied as assigned quota has been exceeded";
+    HEAD_TOO_LARGE = "head-too-large", "The request head is too large";
+    INTERNAL = "internal", "The gateway failed";
+    NOT_IMPLEMENTED = "not-implemented", "The method or transfer coding is not implemented";
+    VERSION_UNSUPPORTED = "version-unsupported", "The HTTP version is not supported";
+    UPSTREAM_FAILED = "upstream-failed", "The service behind the gateway failed";
+    UPSTREAM_BROKEN = "upstream-broke-contract", "The service behind the gateway broke the contract";
+    UNAVAILABLE = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity", "Request cannot be satisfied due to temporary server capacity constraints";
+    UPSTREAM_TIMEOUT = "upstream-timeout", "The service behind the gateway took too long";
+}

@@ -1,0 +1,268 @@
+//! What was resolved for one operation at load, so that no request looks it up again?
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::audit::{Redaction, Strength};
+use crate::contract::{self, Catalogue, Operation, Target};
+use crate::credential::{Credential, Credentials};
+use crate::diagnostic::{Diagnostic, Diagnostics, Place};
+use crate::identity::{self, Asked, Caller};
+use crate::quota::{OperationLimit, OperationLimits};
+use crate::rejection::Rejection;
+use crate::telemetry::{Metrics, OperationMetrics};
+use crate::trail::Trail;
+use crate::upstream::{Repeatable, Upstream, Upstreams, incoming, outgoing};
+
+/// One operation, with everything it needs to be served.
+#[derive(Debug)]
+pub struct Route {
+    operation: Arc<Operation>,
+    asked: Vec<Asked>,
+    upstream: Arc<Upstream>,
+    credential: Option<Arc<Credential>>,
+    allowed: incoming::Allowed,
+    limits: Option<Arc<OperationLimits>>,
+    redaction: Redaction,
+    metrics: OperationMetrics,
+    /// The contract's base path, and what takes its place towards the upstream.
+    rebase: Option<(String, String)>,
+}
+
+/// The routes of all operations, in their order.
+pub(super) fn all(
+    contracts: &Catalogue,
+    upstreams: &Upstreams,
+    credentials: &Credentials,
+    metrics: &Metrics,
+    found: &mut Diagnostics,
+) -> Vec<Arc<Route>> {
+    let mut routes = Vec::new();
+    for operation in contracts.operations() {
+        match route(operation, upstreams, credentials, metrics) {
+            Ok(route) => routes.push(Arc::new(route)),
+            Err(mistake) => found.push(mistake),
+        }
+    }
+    routes
+}
+
+/// The file in which an operation is described.
+pub(super) fn place(operation: &Operation) -> Place {
+    Place::file(&format!("contracts/{}/{}/openapi.yaml", operation.api(), operation.version()))
+}
+
+fn route(
+    operation: &Arc<Operation>,
+    upstreams: &Upstreams,
+    credentials: &Credentials,
+    metrics: &Metrics,
+) -> Result<Route, Diagnostic> {
+    let settings = operation.settings();
+    let name = operation.name();
+    let mistake = |message: String| Diagnostic::error(place(operation), message);
+    let upstream =
+        upstreams.id(&settings.upstream).and_then(|id| upstreams.upstream(id)).ok_or_else(|| {
+            mistake(format!("upstream `{}` of `{name}` is not in gateway.yaml", settings.upstream))
+                .did_you_mean(&settings.upstream, upstreams.iter().map(Upstream::name))
+        })?;
+    let credential = match upstream.credential() {
+        None => None,
+        Some(wanted) => {
+            let credential = credentials.find(wanted);
+            Some(credential.ok_or_else(|| mistake(format!("credential `{wanted}` is not in gateway.yaml")))?)
+        }
+    };
+    let declared = operation.response_header_names();
+    let allowed = incoming::Allowed::new(upstream.response_headers().iter().chain(declared))
+        .map_err(|never| mistake(never.to_string()))?;
+    let limits: Vec<OperationLimit> = settings
+        .limits
+        .iter()
+        .map(|limit| OperationLimit { name: limit.name.clone(), quota: limit.quota, window: limit.window.0 })
+        .collect();
+    let limits = match limits.as_slice() {
+        [] => None,
+        limits => Some(Arc::new(OperationLimits::new(name, limits).map_err(|(n, fault)| {
+            let limit = settings.limits.get(n).map(|limit| limit.name.as_str()).unwrap_or_default();
+            mistake(format!("limit `{limit}` of `{name}`: {fault}"))
+        })?)),
+    };
+    let base = operation.contract().base_path().to_owned();
+    Ok(Route {
+        asked: asked(operation),
+        upstream: Arc::clone(upstream),
+        credential: credential.cloned(),
+        allowed,
+        limits,
+        redaction: Redaction::new(
+            operation.template(),
+            operation.query_parameter_names(),
+            operation.personal_parameter_names(),
+        ),
+        metrics: metrics.operation(operation.api(), operation.version(), name),
+        rebase: settings.upstream_base.clone().map(|instead| (base, instead)),
+        operation: Arc::clone(operation),
+    })
+}
+
+/// What an operation asks for; one that is public asks for nothing, and says so.
+fn asked(operation: &Operation) -> Vec<Asked> {
+    match operation.security() {
+        [] => vec![Asked { token: false, certificate: false }],
+        alternatives => alternatives
+            .iter()
+            .map(|one| Asked { token: one.token.is_some(), certificate: one.certificate })
+            .collect(),
+    }
+}
+
+impl Route {
+    /// The operation.
+    #[must_use]
+    pub const fn operation(&self) -> &Arc<Operation> {
+        &self.operation
+    }
+
+    /// The proofs it asks for: one of these alternatives.
+    #[must_use]
+    pub fn asked(&self) -> &[Asked] {
+        &self.asked
+    }
+
+    /// Its own limits, beside those of the caller's plan.
+    #[must_use]
+    pub const fn limits(&self) -> Option<&Arc<OperationLimits>> {
+        self.limits.as_ref()
+    }
+
+    /// What of its target may be recorded.
+    #[must_use]
+    pub const fn redaction(&self) -> &Redaction {
+        &self.redaction
+    }
+
+    /// Its counters.
+    #[must_use]
+    pub const fn metrics(&self) -> &OperationMetrics {
+        &self.metrics
+    }
+
+    /// Where it goes.
+    #[must_use]
+    pub const fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    /// What the upstream is shown.
+    #[must_use]
+    pub const fn credential(&self) -> Option<&Arc<Credential>> {
+        self.credential.as_ref()
+    }
+
+    /// Whether it may be sent again when its outcome is unknown.
+    #[must_use]
+    pub fn repeatable(&self) -> Repeatable {
+        if self.operation.settings().idempotent { Repeatable::Yes } else { Repeatable::No }
+    }
+
+    /// How sure its record must be.
+    #[must_use]
+    pub fn strength(&self) -> Strength {
+        match self.operation.settings().record {
+            contract::Strength::Written => Strength::Written,
+            contract::Strength::Durable => Strength::Durable,
+            contract::Strength::Queued => Strength::Queued,
+        }
+    }
+
+    /// Whether the operation serves callers of this kind.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(crate) fn serves(&self, caller: &Caller) -> Result<(), Rejection> {
+        let Some(profile) = caller.profile() else { return Ok(()) };
+        let kind = match profile.kind {
+            identity::Kind::Partner => contract::Kind::Partner,
+            identity::Kind::Service => contract::Kind::Service,
+            identity::Kind::Bot => contract::Kind::Bot,
+            identity::Kind::Person => contract::Kind::Person,
+        };
+        if self.operation.settings().kinds.contains(kind) { Ok(()) } else { Err(Rejection::Kind) }
+    }
+
+    /// Whether one alternative of the security requirement is met whole: its proofs, and its scopes.
+    ///
+    /// # Errors
+    /// The scopes that the alternatives with the caller's proofs ask for.
+    pub(crate) fn scopes_suffice(&self, caller: &Caller) -> Result<(), Rejection> {
+        let alternatives = self.operation.security();
+        if alternatives.is_empty() {
+            return Ok(());
+        }
+        let mut wanted = BTreeSet::new();
+        for alternative in alternatives {
+            if alternative.certificate && caller.certificate().is_none() {
+                continue;
+            }
+            match (&alternative.token, caller.token()) {
+                (None, _) => return Ok(()),
+                (Some(_), None) => {}
+                (Some(scopes), Some(token)) => {
+                    if scopes.iter().all(|scope| token.scopes().contains(scope)) {
+                        return Ok(());
+                    }
+                    wanted.extend(scopes.iter().map(str::to_owned));
+                }
+            }
+        }
+        Err(Rejection::Scope(wanted.into_iter().collect()))
+    }
+
+    /// The fields of the request to the upstream. The caller's credentials stay here; ours goes in last.
+    pub(crate) fn outgoing(&self, parts: &Parts, caller: &Caller, trail: &Trail) -> HeaderMap {
+        let name = self.upstream.identity_header();
+        let mut identity: Vec<(HeaderName, HeaderValue)> = Vec::new();
+        if let Some(profile) = caller.profile()
+            && let Ok(id) = HeaderValue::from_str(&profile.id)
+        {
+            identity.push((name.clone(), id));
+        }
+        let (traceparent, tracestate) = trail.onward();
+        let onward = outgoing::Onward {
+            client: trail.address(),
+            scheme: trail.scheme(),
+            request_id: trail.request_id(),
+            traceparent: &traceparent,
+            tracestate,
+            identity_header: name,
+            identity: &identity,
+        };
+        let mut headers = outgoing::headers(parts, &onward);
+        if let Some(credential) = &self.credential {
+            credential.apply(&mut headers);
+        }
+        headers
+    }
+
+    /// The fields of the answer, from those of the upstream.
+    pub(crate) fn incoming(&self, reply: &HeaderMap, trail: &Trail) -> HeaderMap {
+        incoming::headers(reply, &self.allowed, trail.scheme())
+    }
+
+    /// The target as the upstream knows it.
+    pub(crate) fn upstream_target(&self, target: &Target) -> String {
+        let path = target.path();
+        let path = match &self.rebase {
+            Some((base, instead)) => {
+                let rest = path.strip_prefix(base.as_str()).unwrap_or(path);
+                format!("{}{rest}", instead.trim_end_matches('/'))
+            }
+            None => path.to_owned(),
+        };
+        if target.query().is_empty() { path } else { format!("{path}?{}", target.query()) }
+    }
+}

@@ -1,0 +1,96 @@
+//! How is the gateway doing? What `/status` and `/health/ready` say.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use crate::admin::{
+    AddressStatus, AuditStatus, ContractStatus, IssuerStatus, ReloadFault, SnapshotStatus, StatusReport,
+    UpstreamStatus,
+};
+use crate::audit::Health;
+use crate::contract::Contract;
+use crate::gateway::Gateway;
+use crate::snapshot::Snapshot;
+use crate::upstream::{Standing, Upstream};
+
+/// How the gateway is doing at this moment.
+#[must_use]
+pub fn report(gateway: &Gateway) -> StatusReport {
+    let (snapshot, now) = (gateway.current(), Timestamp::now());
+    let issuers = issuers(&snapshot, now);
+    let log = gateway.audit().state();
+    let mut not_ready = Vec::new();
+    if *gateway.stopping().borrow() {
+        not_ready.push("stopping".to_owned());
+    }
+    if let Health::Failing(failure) = log.health {
+        not_ready.push(format!("the audit log cannot be written: {failure}"));
+    }
+    not_ready.extend(
+        issuers
+            .iter()
+            .filter(|issuer| issuer.keys == 0)
+            .map(|issuer| format!("no keys of issuer {}", issuer.name)),
+    );
+    StatusReport {
+        version: env!("CARGO_PKG_VERSION"),
+        snapshot: SnapshotStatus {
+            id: snapshot.id().to_string(),
+            loaded_at: snapshot.loaded_at(),
+            age_s: now.duration_since(snapshot.loaded_at()).unsigned_abs().as_secs(),
+        },
+        last_reload_fault: gateway
+            .reload_fault()
+            .map(|fault| ReloadFault { time: fault.at, diagnostics: fault.mistakes.clone() }),
+        contracts: snapshot.contracts().contracts().iter().map(|one| contract(&snapshot, one, now)).collect(),
+        issuers,
+        audit: AuditStatus {
+            records: log.size,
+            failures: gateway.metrics().audit_failures(),
+            checkpoint_size: log.checkpoint.map(|checkpoint| checkpoint.size()),
+        },
+        upstreams: snapshot.upstreams().iter().map(upstream).collect(),
+        not_ready,
+    }
+}
+
+fn contract(snapshot: &Snapshot, contract: &Arc<Contract>, now: Timestamp) -> ContractStatus {
+    let lifecycle = contract.lifecycle();
+    let lifecycle = match lifecycle.deprecated() {
+        _ if lifecycle.is_gone(now) => "retired",
+        Some(since) if since <= now => "deprecated",
+        _ => "live",
+    };
+    ContractStatus {
+        api: contract.api().to_owned(),
+        version: contract.version().to_owned(),
+        lifecycle,
+        operations: snapshot.contracts().operations_of(contract).count(),
+    }
+}
+
+fn issuers(snapshot: &Snapshot, now: Timestamp) -> Vec<IssuerStatus> {
+    let ages = snapshot.identities().issuers().ages(now);
+    ages.into_iter()
+        .map(|issuer| IssuerStatus {
+            name: issuer.issuer,
+            keys: issuer.keys,
+            age_s: issuer.age.map(|age| age.as_secs()),
+            last_error: issuer.last_fault,
+        })
+        .collect()
+}
+
+fn upstream(upstream: &Upstream) -> UpstreamStatus {
+    let addresses = upstream.health(Instant::now()).into_iter().map(|address| AddressStatus {
+        address: address.address.to_string(),
+        state: match address.standing {
+            Standing::Up => "up",
+            Standing::Due => "due",
+            Standing::Out { .. } => "out",
+        },
+    });
+    UpstreamStatus { name: upstream.name().to_owned(), addresses: addresses.collect() }
+}

@@ -1,0 +1,383 @@
+//! What is known of a request so far? For its audit record, and for what every answer must tell.
+//!
+//! The steps of [`crate::exchange`] report here as they succeed; at the end the record says how far the
+//! request came, whatever ended it. Absent parts of a record are absent for ever: the path ended before.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+use jiff::Timestamp;
+
+use crate::audit::{
+    AnswerPart, CallPart, CallerPart, CredentialPart, Decision, LimitPart, Outcome, Record, Redacted,
+    Strength, UpstreamPart, ViolationPart,
+};
+use crate::contract::{RequestFault, ResponseFault, Target, Violation};
+use crate::edge::{self, Answer, Connection};
+use crate::gateway::Gateway;
+use crate::identity::{Caller, IdentityError};
+use crate::policy::{Permit, PolicyRefusal};
+use crate::quota::Standing;
+use crate::rejection::{Fault, Rejection};
+use crate::snapshot::{Route, Snapshot};
+use crate::telemetry::{self, Trace};
+use crate::upstream::{self, Reply, UpstreamError, outgoing::Scheme};
+
+/// What is known of one request.
+#[derive(Debug)]
+pub struct Trail {
+    began: Instant,
+    address: IpAddr,
+    scheme: Scheme,
+    request_id: HeaderValue,
+    trace: Trace,
+    route: Option<Arc<Route>>,
+    /// What every answer from here on tells the caller.
+    told: HeaderMap,
+    record: Record,
+}
+
+impl Trail {
+    /// A request whose head was read.
+    pub(crate) fn begin(
+        snapshot: &Snapshot,
+        gateway: &Gateway,
+        connection: &Connection,
+        parts: &Parts,
+    ) -> Self {
+        let listener = snapshot.settings().listeners.get(connection.listener());
+        let address = match listener {
+            Some(listener) => {
+                edge::client_address(connection.address(), &parts.headers, &listener.trusted_hops)
+            }
+            None => connection.address(),
+        };
+        let target = Redacted::unmatched(parts.uri.path(), parts.uri.query().unwrap_or_default());
+        let call =
+            CallPart { method: parts.method.to_string(), target, api: None, version: None, operation: None };
+        let name = listener.map(|listener| listener.name.clone()).unwrap_or_default();
+        Self::new(snapshot, gateway, connection, address, name, call, gateway.traces.follow(&parts.headers))
+    }
+
+    /// A head that never became a request.
+    pub(crate) fn broken(snapshot: &Snapshot, gateway: &Gateway, connection: &Connection) -> Self {
+        let listener = snapshot.settings().listeners.get(connection.listener());
+        let name = listener.map(|listener| listener.name.clone()).unwrap_or_default();
+        let target = Redacted::unmatched("", "");
+        let call = CallPart { method: String::new(), target, api: None, version: None, operation: None };
+        let trace = gateway.traces.follow(&HeaderMap::new());
+        Self::new(snapshot, gateway, connection, connection.address(), name, call, trace)
+    }
+
+    fn new(
+        snapshot: &Snapshot,
+        gateway: &Gateway,
+        connection: &Connection,
+        address: IpAddr,
+        listener: String,
+        call: CallPart,
+        trace: Trace,
+    ) -> Self {
+        let request_id = uuid::Uuid::now_v7().hyphenated().to_string();
+        // Hexadecimal digits and hyphens: always a header value.
+        let id_value =
+            HeaderValue::from_str(&request_id).unwrap_or_else(|_| HeaderValue::from_static("none"));
+        let scheme = if connection.encrypted() { Scheme::Https } else { Scheme::Http };
+        let mut told = HeaderMap::new();
+        told.insert("x-request-id", id_value.clone());
+        let record = Record {
+            time: Timestamp::now(),
+            request_id,
+            trace_id: Some(trace.trace_id().to_string()),
+            node: gateway.node.clone(),
+            address: address.to_string(),
+            listener,
+            caller: None,
+            call,
+            decision: Decision {
+                outcome: Outcome::Failed,
+                reason: "unfinished".to_owned(),
+                policies: Vec::new(),
+            },
+            limits: Vec::new(),
+            violations: Vec::new(),
+            response_violations: Vec::new(),
+            upstream: None,
+            credential: None,
+            answer: None,
+            request_bytes: 0,
+            duration_us: 0,
+            snapshot: snapshot.id().to_string(),
+        };
+        Self {
+            began: Instant::now(),
+            address,
+            scheme,
+            request_id: id_value,
+            trace,
+            route: None,
+            told,
+            record,
+        }
+    }
+
+    /// The client's address, as far as it is believed.
+    #[must_use]
+    pub const fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// When the request began.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.record.time
+    }
+
+    /// When the request began, for measuring.
+    #[must_use]
+    pub const fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Whether the caller came over TLS.
+    #[must_use]
+    pub const fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The id that the caller is told and the record carries.
+    #[must_use]
+    pub const fn request_id(&self) -> &HeaderValue {
+        &self.request_id
+    }
+
+    /// W3C Trace Context for the next hop.
+    pub(crate) fn onward(&self) -> (HeaderValue, Option<&HeaderValue>) {
+        (self.trace.traceparent(), self.trace.tracestate())
+    }
+
+    /// What the record says so far.
+    #[must_use]
+    pub const fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// How sure the record must be.
+    #[must_use]
+    pub fn strength(&self) -> Strength {
+        self.route.as_ref().map_or(Strength::Written, |route| route.strength())
+    }
+
+    /// An operation was found; from here on every answer tells its life.
+    pub(crate) fn matched(&mut self, route: &Arc<Route>, target: &Target) {
+        let operation = route.operation();
+        let call = &mut self.record.call;
+        call.api = Some(operation.api().to_owned());
+        call.version = Some(operation.version().to_owned());
+        call.operation = Some(operation.name().to_owned());
+        call.target = route.redaction().redact(target.path(), target.query());
+        for (name, value) in operation.lifecycle().headers() {
+            self.told.append(name.clone(), value.clone());
+        }
+        self.route = Some(Arc::clone(route));
+    }
+
+    /// The caller was proved.
+    pub(crate) fn identified(&mut self, caller: &Caller) {
+        let Some(profile) = caller.profile() else { return };
+        let token = caller.token();
+        self.record.caller = Some(CallerPart {
+            id: profile.id.clone(),
+            kind: profile.kind.as_str().to_owned(),
+            how: caller.how().to_owned(),
+            token_id: token.and_then(|token| token.id()).map(str::to_owned),
+            issuer: token.map(|token| token.issuer().to_owned()),
+            actor: token.and_then(|token| token.actor()).map(|actor| actor.subject.clone()),
+            certificate_sha256: caller.certificate().map(|certificate| certificate.sha256_hex().to_owned()),
+        });
+    }
+
+    /// Policy permits it.
+    pub(crate) fn permitted(&mut self, permit: &Permit) {
+        self.record.decision.policies = permit.policies().iter().map(ToString::to_string).collect();
+    }
+
+    /// The caller's plan was asked; every answer tells what is left of it.
+    pub(crate) fn counted(&mut self, standing: &Standing) {
+        standing.write(&mut self.told);
+        self.record.limits = standing
+            .windows()
+            .map(|window| LimitPart {
+                name: window.name.to_owned(),
+                remaining: window.remaining.into(),
+                reset: window.reset_s,
+            })
+            .collect();
+    }
+
+    /// Bytes of the body were read.
+    pub(crate) fn received(&mut self, bytes: usize) {
+        self.record.request_bytes = wide(bytes);
+    }
+
+    /// The upstream was called.
+    pub(crate) fn called(&mut self, route: &Route, reply: &Result<Reply, UpstreamError>) {
+        self.record.credential = route
+            .credential()
+            .map(|used| CredentialPart { name: used.name().to_owned(), version: used.version().to_string() });
+        let name = route.upstream().name().to_owned();
+        self.record.upstream = Some(match reply {
+            Ok(reply) => UpstreamPart {
+                name,
+                address: Some(reply.address.to_string()),
+                attempts: reply.attempts.into(),
+                status: Some(reply.status.as_u16()),
+                first_byte_us: Some(microseconds(reply.first_byte)),
+                total_us: microseconds(reply.total),
+                bytes_out: wide(reply.bytes_out),
+                bytes_in: wide(reply.bytes_in),
+            },
+            Err(error) => UpstreamPart {
+                name,
+                address: error.address.map(|address| address.to_string()),
+                attempts: error.attempts.into(),
+                status: None,
+                first_byte_us: None,
+                total_us: microseconds(self.began.elapsed()),
+                bytes_out: 0,
+                bytes_in: 0,
+            },
+        });
+    }
+
+    /// The upstream's answer breaks the contract; whether it passes is for the operation to say.
+    pub(crate) fn breached(&mut self, fault: &ResponseFault) {
+        self.record.response_violations = match fault {
+            ResponseFault::Violations(violations) => violations.as_slice().iter().map(part).collect(),
+            ResponseFault::Malformed(violation) => vec![part(violation)],
+            ResponseFault::Status | ResponseFault::MediaType | ResponseFault::Encoding => {
+                vec![ViolationPart { where_: fault.reason().to_owned(), keyword: "described".to_owned() }]
+            }
+        };
+    }
+
+    /// Ends the request: what the record says of it, and the answer that may leave once it is recorded.
+    pub(crate) fn conclude(
+        &mut self,
+        gateway: &Gateway,
+        snapshot: &Snapshot,
+        outcome: Result<Answer, Rejection>,
+    ) -> Answer {
+        let mut answer = match outcome {
+            Ok(answer) => {
+                self.decide(Outcome::Allowed, "served");
+                answer
+            }
+            Err(rejection) => self.refuse(gateway, snapshot, rejection),
+        };
+        for (name, value) in &self.told {
+            answer.headers.append(name.clone(), value.clone());
+        }
+        self.record.answer =
+            Some(AnswerPart { status: answer.status.as_u16(), bytes: wide(answer.body.len()) });
+        self.record.duration_us = microseconds(self.began.elapsed());
+        let metrics = self.route.as_ref().map_or(&gateway.unmatched, |route| route.metrics());
+        metrics.request(answer.status, counted(self.record.decision.outcome), self.began.elapsed());
+        answer
+    }
+
+    fn refuse(&mut self, gateway: &Gateway, snapshot: &Snapshot, rejection: Rejection) -> Answer {
+        let reason = rejection.reason();
+        gateway.metrics().refused(reason);
+        if rejection.is_a_guess() {
+            snapshot.quotas().address_refused(snapshot.limits(), self.address, self.began);
+        }
+        self.log(gateway, &rejection);
+        let outcome = match rejection.fault() {
+            Fault::Caller => Outcome::Refused,
+            Fault::Upstream | Fault::Gateway => Outcome::Failed,
+            Fault::Left => Outcome::Abandoned,
+        };
+        self.explain(&rejection);
+        self.decide(outcome, reason);
+        let settings = snapshot.settings();
+        let mut answer = rejection.problem(&settings.realm).answer(&settings.pages, &self.record.request_id);
+        upstream::incoming::secure(&mut answer.headers, self.scheme);
+        answer
+    }
+
+    fn decide(&mut self, outcome: Outcome, reason: &str) {
+        self.record.decision.outcome = outcome;
+        reason.clone_into(&mut self.record.decision.reason);
+    }
+
+    /// What the record says about a refusal beyond its reason.
+    fn explain(&mut self, rejection: &Rejection) {
+        match rejection {
+            Rejection::Policy(refusal @ (PolicyRefusal::Forbidden { .. } | PolicyRefusal::Failed { .. })) => {
+                self.record.decision.policies = refusal.policies().iter().map(ToString::to_string).collect();
+            }
+            Rejection::Request(RequestFault::Violations(violations)) => {
+                self.record.violations = violations.as_slice().iter().map(part).collect();
+            }
+            Rejection::Request(RequestFault::Malformed(violation)) => {
+                self.record.violations = vec![part(violation)]
+            }
+            Rejection::Response(fault) => self.breached(fault),
+            Rejection::Quota(exceeded) => {
+                if let Some(standing) = exceeded.standing() {
+                    self.counted(standing);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Refusals are news, our own faults are errors; a flood of either is told once.
+    fn log(&self, gateway: &Gateway, rejection: &Rejection) {
+        let (id, reason) = (self.record.request_id.as_str(), rejection.reason());
+        let operation = self.record.call.operation.as_deref();
+        let caller = self.record.caller.as_ref().map(|caller| caller.id.as_str());
+        let Some(more) = gateway.repeats.admit(reason, self.began) else { return };
+        match rejection.fault() {
+            Fault::Caller | Fault::Left => {
+                tracing::info!(request = id, reason, operation, caller, more, "refused");
+            }
+            Fault::Upstream => {
+                tracing::warn!(request = id, reason, operation, caller, more, "the upstream failed")
+            }
+            Fault::Gateway => {
+                let cause: Option<&(dyn std::error::Error + 'static)> = match rejection {
+                    Rejection::NotRecorded(fault) => Some(fault),
+                    Rejection::Identity(fault @ IdentityError::KeysUnavailable { .. }) => Some(fault),
+                    _ => None,
+                };
+                tracing::error!(request = id, reason, operation, caller, more, cause, "the gateway failed");
+            }
+        }
+    }
+}
+
+const fn counted(outcome: Outcome) -> telemetry::Outcome {
+    match outcome {
+        Outcome::Allowed => telemetry::Outcome::Answered,
+        Outcome::Refused => telemetry::Outcome::Refused,
+        Outcome::Failed => telemetry::Outcome::Failed,
+        Outcome::Abandoned => telemetry::Outcome::Abandoned,
+    }
+}
+
+fn part(violation: &Violation) -> ViolationPart {
+    ViolationPart { where_: violation.location.to_string(), keyword: violation.keyword.clone() }
+}
+
+fn wide(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

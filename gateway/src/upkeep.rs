@@ -1,0 +1,48 @@
+//! What is done now and then, whether anybody calls or not?
+//!
+//! Keys of issuers are fetched, names of upstreams looked up, and old entries of rate limits swept away.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::gateway::Gateway;
+
+/// Does the chores until the gateway stops; calls `ready` once the first round is done.
+pub async fn run(gateway: Arc<Gateway>, ready: impl FnOnce(), mut stopping: watch::Receiver<bool>) {
+    // Whoever waits for us wants to be served, not refused for keys that were not fetched yet.
+    tokio::join!(fetch_keys(&gateway), look_up(&gateway));
+    ready();
+    let mut keys = tokio::time::interval(KEYS_EVERY);
+    let mut names = tokio::time::interval(NAMES_EVERY);
+    let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            _ = stopping.changed() => return,
+            _ = keys.tick() => fetch_keys(&gateway).await,
+            _ = names.tick() => look_up(&gateway).await,
+            _ = sweep.tick() => gateway.current().quotas().sweep(Instant::now()),
+        }
+    }
+}
+
+async fn fetch_keys(gateway: &Gateway) {
+    let snapshot = gateway.current();
+    snapshot.identities().issuers().refresh(Timestamp::now()).await;
+}
+
+async fn look_up(gateway: &Gateway) {
+    let snapshot = gateway.current();
+    for unresolved in snapshot.upstreams().resolve().await {
+        tracing::warn!(%unresolved, "the addresses known before stay in use");
+    }
+}
+
+/// Each issuer knows by itself when it is due; this is how often it is asked.
+const KEYS_EVERY: Duration = Duration::from_secs(1);
+/// About the shortest time that operators give a name whose address moves.
+const NAMES_EVERY: Duration = Duration::from_secs(30);
+/// What is whole again is only memory.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
