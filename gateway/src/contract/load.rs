@@ -230,6 +230,16 @@ impl Reader<'_> {
 
     /// What a value or its reference leads to.
     fn follow(&mut self, at: &At) -> Option<At> {
+        // OpenAPI 3.1.1 section 4.8.23: beside a reference only a summary and a description have a meaning.
+        if self.source.member(at, "$ref").is_some() {
+            for key in self.keys(at) {
+                if !matches!(key.as_str(), "$ref" | "summary" | "description") && !key.starts_with("x-") {
+                    let place = self.source.key_place(&at.key(&key));
+                    let told = format!("`{key}` beside a `$ref` would be ignored");
+                    self.mistakes.push(Diagnostic::error(place, told));
+                }
+            }
+        }
         match self.source.follow(at.clone()) {
             Ok(at) => Some(at),
             Err(mistake) => {
@@ -452,6 +462,10 @@ paths:
                 "personal or public",
             ),
             (one("parameters: [{$ref: '#/nothing'}]"), "nothing stands at"),
+            (
+                one("parameters: [{$ref: '#/paths', required: true}]"),
+                "`required` beside a `$ref` would be ignored",
+            ),
             (one("requestBody: {content: {}}"), "names no media type"),
             (one("requestBody: {content: {json: {}}}"), "`json` is not a media type"),
             (
@@ -502,6 +516,32 @@ paths:
             let shown = told(&format!("openapi: 3.1.0{HEAD}paths:\n{paths}"));
             assert!(shown.contains(expected), "{paths}\n{shown}");
         }
+    }
+
+    #[test]
+    fn a_contract_may_be_spread_over_files_of_its_folder() {
+        let main = format!("openapi: 3.0.3{HEAD}paths: {{/t: {{$ref: 'paths/t.yaml'}}}}\n");
+        let path = format!(
+            "post: {{operationId: t, {OK}, requestBody: {{content: {{application/json: {{schema: {{$ref: '../schemas.yaml#/Order'}}}}}}}}}}\n"
+        );
+        let schemas =
+            "Order: {type: object, properties: {n: {$ref: '#/N'}}}\nN: {type: integer, nullable: true}\n";
+        let files = |path: &str| {
+            sample::load(&[
+                ("api/v1/openapi.yaml", &main),
+                ("api/v1/paths/t.yaml", path),
+                ("api/v1/schemas.yaml", schemas),
+                ("api/v1/paths/schemas.yaml", schemas),
+            ])
+        };
+        // A reference never climbs, not even inside the folder.
+        assert!(files(&path).unwrap_err().to_string().contains("paths/t.yaml:1:"));
+        let (catalogue, _) = files(&path.replace("../", "")).unwrap();
+        let json = &[("content-type", "application/json")];
+        let check = |body| sample::check(&catalogue, ("POST", "/api/v1/t"), json, body);
+        assert!(check("{\"n\":null}").is_ok());
+        let found = sample::violations(check("{\"n\":\"x\"}"));
+        assert_eq!(found[0].contract, "paths/schemas.yaml#/N/type");
     }
 
     #[test]

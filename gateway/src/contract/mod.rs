@@ -4,6 +4,12 @@
 //! operation; [`Operation::check_request`] turns a request into a [`CheckedRequest`], and
 //! [`Operation::check_response`] judges what comes back. Everything is compiled when the files load;
 //! at request time nothing of a contract is parsed. The room knows no callers, policies or upstreams.
+//!
+//! [`Matched`] and [`CheckedRequest`] are proofs: nothing but this room can make one.
+//!
+//! ```compile_fail
+//! let forged = gateway::contract::CheckedRequest { media_type: None, json: None, body: bytes::Bytes::new() };
+//! ```
 
 mod adapt;
 mod catalogue;
