@@ -304,6 +304,7 @@ const FIELDS_MAX: usize = 1_000;
 mod tests {
     use super::super::sample::{self, check};
     use super::super::violation::RequestFault;
+    use proptest::prelude::*;
 
     /// What is wrong with a body of a contract's `content`; nothing if it passes.
     fn broken(content: &str, content_type: &str, body: &str) -> Option<String> {
@@ -427,6 +428,22 @@ mod tests {
             ("application/vnd.x+json", "{", Some("malformed json")),
         ] {
             assert_eq!(broken(content, content_type, body).as_deref(), expected, "{content_type} {body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_answered(body in proptest::collection::vec(any::<u8>(), 0..60), kind in 0..4_usize) {
+            let (content, content_type) = [
+                ("application/json: {schema: {type: object}}", "application/json"),
+                ("application/x-www-form-urlencoded: {schema: {properties: {a: {type: integer}}}}", "application/x-www-form-urlencoded"),
+                ("multipart/form-data: {schema: {properties: {a: {type: integer}}}}", "multipart/form-data; boundary=b"),
+                ("text/plain: {schema: {maxLength: 9}}", "text/plain"),
+            ][kind];
+            let text = String::from_utf8_lossy(&body);
+            let answer = broken(content, content_type, &text);
+            // The same bytes, the same answer.
+            prop_assert_eq!(broken(content, content_type, &text), answer);
         }
     }
 }

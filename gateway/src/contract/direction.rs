@@ -52,3 +52,28 @@ impl Direction {
 
 /// Deeper `allOf` chains than people write.
 const COMPOSITION_DEPTH_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_found_through_references_and_compositions() {
+        let text = "
+Id: {type: integer, readOnly: true}
+Base: {properties: {id: {$ref: '#/Id'}, made: {type: string, readOnly: true}, secret: {writeOnly: true}}}
+s: {allOf: [{$ref: '#/Base'}, {properties: {total: {readOnly: true}, note: {readOnly: false}, odd: {readOnly: 'yes'}}}]}
+loop: {allOf: [{$ref: '#/loop'}]}
+";
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("openapi.yaml"), text).unwrap();
+        let source = Source::read(folder.path(), "c").unwrap();
+        let names = |direction: Direction, schema: &str| {
+            let names = direction.hidden_names(&source, &source.root().key(schema));
+            names.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names(Direction::Request, "s"), "id made total");
+        assert_eq!(names(Direction::Response, "s"), "secret");
+        assert_eq!(names(Direction::Request, "loop"), "");
+    }
+}

@@ -317,10 +317,12 @@ const METHODS: [(&str, Method); 8] = [
 ];
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test")]
 mod tests {
     use super::super::catalogue::Catalogue;
     use super::super::sample::{self, HEAD};
     use super::*;
+    use proptest::prelude::*;
 
     const OK: &str = "responses: {'204': {description: x}}";
 
@@ -579,5 +581,39 @@ security: []
 paths: {}
 ";
         assert!(told(two).contains("is not that of the first"));
+    }
+
+    const WHOLE: &str = "openapi: 3.1.0
+info: {title: Orders, version: '2'}
+servers: [{url: https://api.example/orders/v2}]
+security: [{oauth: [read]}]
+x-gateway: {upstream: odoo, deadline: 3s, lifecycle: {deprecated: '2026-01-01T00:00:00Z'}}
+components:
+  securitySchemes: {oauth: {type: oauth2, flows: {clientCredentials: {scopes: {read: r}}}}}
+  schemas:
+    Order: {type: object, required: [id], properties: {id: {type: integer, readOnly: true}, next: {$ref: '#/components/schemas/Order'}}}
+paths:
+  /o/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+    put:
+      operationId: put
+      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Order'}}}}
+      responses:
+        '200': {description: x, headers: {X-A: {schema: {type: integer}}}, content: {application/json: {schema: {$ref: '#/components/schemas/Order'}}}}
+";
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+        #[test]
+        fn a_damaged_contract_is_answered(cut in 0..WHOLE.len(), length in 0..24_usize, put in "[{}\\[\\]:, #/~$a1\n-]{0,6}") {
+            let mut text: Vec<char> = WHOLE.chars().collect();
+            let end = (cut + length).min(text.len());
+            text.splice(cut..end, put.chars());
+            let text: String = text.into_iter().collect();
+            // Loaded or refused with a reason, never anything else.
+            if let Err(mistakes) = sample::load(&[("api/v1/openapi.yaml", &text)]) {
+                prop_assert!(mistakes.has_errors());
+            }
+        }
     }
 }

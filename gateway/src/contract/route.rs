@@ -176,6 +176,7 @@ fn is_matrix(operation: &Operation, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn templates_are_read_with_their_names() {
@@ -214,6 +215,24 @@ mod tests {
             ("/a b", Unreachable(super::super::target::TargetError::Character)),
         ] {
             assert_eq!(Template::parse(text), Err(wrong), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_template_that_is_accepted_can_be_requested(text in "/[ab{}/.;:%~-]{0,16}") {
+            let Ok(template) = Template::parse(&text) else { return Ok(()) };
+            let mut router = Router::new();
+            let opened = text.matches('{').count();
+            prop_assert!(template.names.len() <= opened);
+            // The router may refuse more, such as a parameter after a prefix it cannot tell apart.
+            if router.insert(&template.route, ()).is_ok() {
+                let path = template.names.iter().enumerate().fold(template.route.clone(), |path, (n, _)| {
+                    path.replace(&format!("{{p{n}}}"), "x")
+                });
+                prop_assert!(Target::from_origin_form(&path).is_ok(), "{path}");
+                prop_assert!(router.at(&path).is_ok(), "{path}");
+            }
         }
     }
 }
