@@ -12,6 +12,7 @@ use ring::digest::{SHA256, digest};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
+use zeroize::Zeroize as _;
 
 use super::tree::Hash;
 
@@ -119,8 +120,10 @@ impl SigningKey {
     /// # Errors
     /// The name cannot be the name of a key, or the file holds no Ed25519 key.
     pub fn from_pem(origin: &str, pem: &[u8]) -> Result<Self, KeyError> {
-        let der = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_not_pem| KeyError::Private)?;
-        Self::from_der(origin, der.secret_pkcs8_der())
+        let mut der = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_not_pem| KeyError::Private)?;
+        let key = Self::from_der(origin, der.secret_pkcs8_der());
+        der.zeroize();
+        key
     }
 
     /// The key as PKCS#8 DER (RFC 5958; RFC 8410 section 7), for the log called `origin`.

@@ -158,3 +158,49 @@ pub(super) mod faults {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_away_is_kept_beside() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, "whole\ntorn").unwrap();
+        assert_eq!(cut(&open_to_append(&path).unwrap(), &path, 6).unwrap(), 4);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole\n");
+        assert_eq!(std::fs::read_to_string(torn_path(&path, 6)).unwrap(), "torn");
+        // Torn at the same place once more: both are kept.
+        std::fs::write(&path, "whole\nagain").unwrap();
+        assert_eq!(cut(&open_to_append(&path).unwrap(), &path, 6).unwrap(), 5);
+        assert_eq!(std::fs::read_to_string(torn_path(&path, 6)).unwrap(), "tornagain");
+    }
+
+    #[test]
+    fn lines_go_to_the_end_and_hashes_to_their_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let disk = Disk::default();
+        let end = open_to_append(&path).unwrap();
+        disk.append(&end, b"one\n").unwrap();
+        disk.append(&open_to_append(&path).unwrap(), b"two\n").unwrap();
+        disk.append(&end, b"three\n").unwrap();
+        disk.write_at(&open_to_write(&path).unwrap(), b"TWO", 4).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\nTWO\nthree\n");
+    }
+
+    #[test]
+    fn only_writing_by_everybody_exposes_a_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let check = |mode: u32, expected: Exposure| {
+            std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(make_directory(directory.path()).unwrap(), expected, "{mode:o}");
+        };
+        check(0o700, Exposure::Closed);
+        check(0o770, Exposure::Closed);
+        check(0o755, Exposure::Closed);
+        check(0o777, Exposure::WritableByAll);
+        check(0o1777, Exposure::WritableByAll);
+    }
+}

@@ -15,11 +15,12 @@ use tokio::sync::{Semaphore, TryAcquireError, oneshot};
 use super::checkpoint::{Checkpoint, SigningKey};
 use super::disk::Disk;
 use super::error::AuditError;
-use super::journal::{Journal, Recovery, Shape, lock_file};
+use super::journal::{Journal, Recovery, lock_file};
 use super::record::Record;
 use super::segment::{self, LINE_BYTES_MAX, Notes};
 use super::state::{Failure, LogState, Published};
 use super::syncer::Syncer;
+use super::tail::Shape;
 use super::writer::{Entry, Message, Wish, Writer};
 
 /// What has to be true of a record before its answer may leave.
@@ -150,10 +151,11 @@ impl Log {
             syncer: spawn("audit-sync").spawn(move || syncer.run(&jobs_of_syncer))?,
             writer: spawn("audit-write").spawn(move || writer.run(&inbox_of_writer))?,
         };
+        let places_max = settings.queue_max.min(Semaphore::MAX_PERMITS);
         let log = Self {
             inbox,
-            places: Arc::new(Semaphore::new(settings.queue_max)),
-            places_max: settings.queue_max,
+            places: Arc::new(Semaphore::new(places_max)),
+            places_max,
             write_timeout: settings.write_timeout,
             published,
             threads: Mutex::new(Some(threads)),
@@ -525,6 +527,93 @@ mod tests {
         let (log, _) = Log::open(settings).unwrap();
         run(log.append(&record(0), Strength::Written)).unwrap();
         wait_until(|| log.state().checkpoint.is_some_and(|checkpoint| checkpoint.size() == 2));
+    }
+
+    /// Runs in a process of its own, which writes until it is killed and tells what was acknowledged.
+    fn write_until_killed(directory: &Path) {
+        use std::io::Write as _;
+        let (log, _) = Log::open(settings(directory)).unwrap();
+        for n in 0.. {
+            let index = run(log.append(&record(n), Strength::Written)).unwrap().index.unwrap();
+            let mut told = std::io::stderr().lock();
+            writeln!(told, "{TOLD}{index} r-{n}").unwrap();
+            told.flush().unwrap();
+        }
+    }
+
+    const TOLD: &str = "acknowledged ";
+
+    #[test]
+    fn killing_the_process_loses_nothing_that_was_acknowledged() {
+        use std::io::{BufRead as _, BufReader};
+        use std::process::{Command, Stdio};
+        const DIRECTORY: &str = "GATEWAY_AUDIT_TEST_DIRECTORY";
+        if let Some(directory) = std::env::var_os(DIRECTORY) {
+            return write_until_killed(Path::new(&directory));
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let name = "audit::log::tests::killing_the_process_loses_nothing_that_was_acknowledged";
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(DIRECTORY, directory.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut told = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let mut acknowledged: Vec<String> =
+            told.by_ref().filter(|line| line.starts_with(TOLD)).take(300).collect();
+        child.kill().unwrap();
+        acknowledged.extend(told.filter(|line| line.starts_with(TOLD)));
+        child.wait().unwrap();
+        let (log, recovery) = Log::open(settings(directory.path())).unwrap();
+        log.close().unwrap();
+        assert!(recovery.entries > 300 && recovery.lost == 0 && recovery.changed.is_none(), "{recovery:?}");
+        let lines = lines(directory.path());
+        for told in acknowledged.iter().filter_map(|line| line.strip_prefix(TOLD)) {
+            let Some((index, id)) = told.split_once(" r-") else { continue };
+            let line = &lines[index.parse::<usize>().unwrap() - 1];
+            assert_eq!(serde_json::from_str::<Record>(line).unwrap().request_id, format!("r-{id}"));
+        }
+        assert_eq!(verified(directory.path()).unwrap().unsigned, 0);
+    }
+
+    fn verified(directory: &Path) -> Result<crate::audit::Verified, crate::audit::Finding> {
+        let key = samples::key();
+        crate::audit::verify(
+            directory,
+            std::slice::from_ref(key.verifier()),
+            &crate::audit::Expected::default(),
+        )
+    }
+
+    #[test]
+    fn two_processes_may_write_while_an_auditor_reads() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || {
+            let mut settings = settings(directory.path());
+            settings.segment_bytes_max = 20_000;
+            settings.checkpoint_interval = Duration::ZERO;
+            Log::open(settings).unwrap().0
+        };
+        let (old, new) = (open(), open());
+        std::thread::scope(|scope| {
+            let writers = [&old, &new].map(|log| {
+                scope.spawn(move || {
+                    for n in 0..250 {
+                        let strength = if n % 9 == 0 { Strength::Durable } else { Strength::Written };
+                        run(log.append(&record(n), strength)).unwrap();
+                    }
+                    log.close().unwrap();
+                })
+            });
+            while !writers.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+                verified(directory.path()).unwrap();
+            }
+        });
+        let verified = verified(directory.path()).unwrap();
+        assert_eq!((verified.records, verified.unsigned), (500, 0));
+        assert!(verified.segments > 5);
     }
 
     #[test]

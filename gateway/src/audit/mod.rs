@@ -56,7 +56,9 @@ mod redaction;
 mod samples;
 mod segment;
 mod state;
+mod suspect;
 mod syncer;
+mod tail;
 pub mod tree;
 mod verify;
 mod writer;
@@ -75,3 +77,91 @@ pub use record::{
 pub use redaction::{Redacted, Redaction};
 pub use state::{Failure, Health, LogState};
 pub use verify::{Expected, Verified, verify};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD as BASE64;
+    use ring::signature::{ED25519, UnparsedPublicKey};
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    fn sha256(parts: &[&[u8]]) -> Vec<u8> {
+        ring::digest::digest(&ring::digest::SHA256, &parts.concat()).as_ref().to_vec()
+    }
+
+    fn root(leaves: &[Vec<u8>]) -> Vec<u8> {
+        match leaves {
+            [] => sha256(&[]),
+            [leaf] => leaf.clone(),
+            _ => {
+                let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+                sha256(&[&[1], &root(left), &root(right)])
+            }
+        }
+    }
+
+    /// The four steps of the text above, with nothing of this room: the sizes that are proven.
+    fn own_verifier(directory: &Path, public_key: &[u8], kept: &str) -> Result<Vec<usize>, String> {
+        let files = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
+        let files: BTreeMap<String, String> = files
+            .filter(|path| path.extension().is_some_and(|e| e == "jsonl" || e == "checkpoints"))
+            .map(|path| {
+                let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+                (name, std::fs::read_to_string(path).unwrap())
+            })
+            .collect();
+        let mut leaves = Vec::new();
+        for (name, text) in files.iter().filter(|(name, _)| name.ends_with(".jsonl")) {
+            if *name != format!("{:020}.jsonl", leaves.len()) {
+                return Err(format!("{name} begins at {}", leaves.len()));
+            }
+            leaves.extend(text.lines().map(|line| sha256(&[&[0], line.as_bytes()])));
+        }
+        let notes =
+            files.iter().filter(|(name, _)| name.ends_with(".checkpoints")).map(|(_, text)| text.as_str());
+        let mut proven = Vec::new();
+        for note in notes.chain([kept]) {
+            let blocks: Vec<&str> = note.split_terminator("\n\n").collect();
+            for pair in blocks.chunks(2) {
+                let text = format!("{}\n", pair[0]);
+                let signature = BASE64.decode(pair[1].trim_end().rsplit(' ').next().unwrap()).unwrap();
+                let key = UnparsedPublicKey::new(&ED25519, public_key);
+                key.verify(text.as_bytes(), &signature[4..])
+                    .map_err(|_unspecified| "signature".to_owned())?;
+                let lines: Vec<&str> = text.lines().collect();
+                let size: usize = lines[1].parse().unwrap();
+                let covered = leaves.get(..size).ok_or("cut off")?;
+                if BASE64.encode(root(covered)) != lines[2] {
+                    return Err(format!("changed before {size}"));
+                }
+                proven.push(size);
+            }
+        }
+        Ok(proven)
+    }
+
+    #[test]
+    fn the_form_described_above_is_enough_to_write_a_verifier() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = LogSettings::new(directory.path().to_owned(), samples::key());
+        settings.segment_bytes_max = 5_000;
+        let (log, _) = Log::open(settings).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        for n in 0..40 {
+            runtime.block_on(log.append(&samples::record(n), Strength::Written)).unwrap();
+        }
+        log.close().unwrap();
+        let kept = log.state().checkpoint.unwrap();
+        let vkey = samples::key().verifier().to_string();
+        let public = BASE64.decode(vkey.splitn(3, '+').last().unwrap()).unwrap()[1..].to_vec();
+        let proven = own_verifier(directory.path(), &public, kept.note()).unwrap();
+        assert!(proven.len() > 3);
+        assert_eq!(proven.last().copied(), usize::try_from(log.state().size).ok());
+        let first = directory.path().join("00000000000000000000.jsonl");
+        let text = std::fs::read_to_string(&first).unwrap();
+        std::fs::write(&first, text.replacen("r-3", "r-x", 1)).unwrap();
+        assert!(own_verifier(directory.path(), &public, kept.note()).unwrap_err().starts_with("changed"));
+    }
+}

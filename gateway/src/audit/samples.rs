@@ -8,9 +8,10 @@ use jiff::Timestamp;
 
 use super::checkpoint::SigningKey;
 use super::disk::Disk;
-use super::journal::{Journal, Shape};
+use super::journal::Journal;
 use super::record::{AnswerPart, CallPart, Decision, Outcome, Record};
 use super::redaction::{Redacted, Redaction};
+use super::tail::Shape;
 
 pub(super) const ORIGIN: &str = "gateway.example/audit/node-1";
 
@@ -32,7 +33,7 @@ pub(super) fn fresh_pkcs8() -> Vec<u8> {
 
 /// Ten o'clock and `seconds`.
 pub(super) fn time(seconds: u64) -> Timestamp {
-    "2026-11-23T10:00:00Z".parse::<Timestamp>().unwrap() + Duration::from_secs(seconds)
+    "2026-11-23T10:00:00Z".parse::<Timestamp>().unwrap().checked_add(Duration::from_secs(seconds)).unwrap()
 }
 
 pub(super) fn redacted(path: &str) -> Redacted {

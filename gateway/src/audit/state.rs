@@ -150,3 +150,56 @@ impl Published {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::samples;
+
+    #[test]
+    fn each_failure_is_told_until_the_like_of_it_succeeds() {
+        let published = Published::new(Frontier::default(), None);
+        let health = || published.state(0).health;
+        assert_eq!(health(), Health::Healthy);
+        published.failed_to_sync(Failure::Disk);
+        published.grown(&Frontier::default());
+        // A write that succeeds says nothing about syncs.
+        assert_eq!(health(), Health::Failing(Failure::Disk));
+        published.failed_to_write(Failure::Full);
+        assert_eq!(health(), Health::Failing(Failure::Full));
+        published.synced();
+        assert_eq!(health(), Health::Failing(Failure::Full));
+        published.grown(&Frontier::default());
+        assert_eq!(health(), Health::Healthy);
+        published.failed_to_sync(Failure::Disk);
+        published.failed_to_write(Failure::Slow);
+        assert!(published.is_failing());
+        // A probe writes and syncs.
+        published.mended();
+        assert!(!published.is_failing());
+    }
+
+    #[test]
+    fn the_state_tells_the_newest_tree_and_checkpoint() {
+        let mut tree = Frontier::default();
+        let published = Published::new(tree.clone(), None);
+        tree.push(Hash::leaf(b"x"));
+        published.grown(&tree);
+        let checkpoint = samples::key().sign(tree.size(), tree.root());
+        published.signed(checkpoint.clone(), samples::time(3));
+        let state = published.state(7);
+        assert_eq!((state.size, state.root, state.queue_depth), (1, tree.root(), 7));
+        assert_eq!((state.checkpoint, state.signed_at), (Some(checkpoint), Some(samples::time(3))));
+    }
+
+    #[test]
+    fn the_reason_of_a_failure_is_told_apart() {
+        let check = |error: AuditError, expected: Failure| assert_eq!(Failure::from(&error), expected);
+        check(AuditError::Io(io::ErrorKind::StorageFull.into()), Failure::Full);
+        check(AuditError::Io(io::ErrorKind::QuotaExceeded.into()), Failure::Full);
+        check(AuditError::Io(io::Error::other("x")), Failure::Disk);
+        check(AuditError::Io(io::ErrorKind::ReadOnlyFilesystem.into()), Failure::Disk);
+        check(AuditError::Shortened, Failure::Altered);
+        check(AuditError::Disagrees { size: 3 }, Failure::Altered);
+    }
+}

@@ -124,3 +124,107 @@ impl Syncer {
 
 /// How long a failed sync or checkpoint waits for its next attempt when nothing else comes up.
 const RETRY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::journal::lock_file;
+    use crate::audit::samples;
+    use crate::audit::segment::Notes;
+    use crate::audit::state::Health;
+    use crate::audit::tree::{Frontier, Hash};
+    use std::path::Path;
+
+    fn syncer(directory: &Path, disk: &Disk) -> Syncer {
+        Syncer {
+            directory: directory.to_owned(),
+            disk: disk.clone(),
+            lock: lock_file(directory).unwrap(),
+            key: samples::key(),
+            published: Arc::new(Published::new(Frontier::default(), None)),
+            unsigned: Vec::new(),
+        }
+    }
+
+    fn lines(directory: &Path, first: u64) -> Arc<File> {
+        Arc::new(disk::open_to_append(&Part::Lines.path(directory, first)).unwrap())
+    }
+
+    fn due(lines: &Arc<File>, first: u64, size: u64) -> Due {
+        Due { size, root: Hash::leaf(&size.to_be_bytes()), first, lines: Arc::clone(lines) }
+    }
+
+    fn sizes(directory: &Path, first: u64) -> Vec<u64> {
+        let keys = [samples::key().verifier().clone()];
+        let notes = Notes::read(directory, first).unwrap().notes;
+        notes.iter().map(|(_, note)| Checkpoint::open(note, &keys).unwrap().size()).collect()
+    }
+
+    #[test]
+    fn all_who_wait_share_one_sync_and_each_learns_its_index() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Disk::default();
+        let lines = lines(directory.path(), 0);
+        let (replies, answers): (Vec<Reply>, Vec<_>) = (0..6).map(|_| oneshot::channel()).unzip();
+        let jobs = replies.into_iter().zip(10..).map(|waiting| Job {
+            lines: Arc::clone(&lines),
+            durable: vec![waiting],
+            due: Vec::new(),
+        });
+        syncer(directory.path(), &disk).work(jobs.collect(), samples::time(0));
+        assert_eq!(disk.syncs(), 1);
+        let told: Vec<u64> =
+            answers.into_iter().map(|mut answer| answer.try_recv().unwrap().unwrap()).collect();
+        assert_eq!(told, [10, 11, 12, 13, 14, 15]);
+    }
+
+    #[test]
+    fn a_checkpoint_is_kept_with_the_segment_of_its_last_entry() {
+        let directory = tempfile::tempdir().unwrap();
+        let (old, new) = (lines(directory.path(), 0), lines(directory.path(), 8));
+        let due = vec![due(&old, 0, 4), due(&old, 0, 8), due(&new, 8, 12)];
+        let mut syncer = syncer(directory.path(), &Disk::default());
+        syncer.work(vec![Job { lines: new, durable: Vec::new(), due }], samples::time(5));
+        assert_eq!((sizes(directory.path(), 0), sizes(directory.path(), 8)), (vec![4, 8], vec![12]));
+        let state = syncer.published.state(0);
+        assert_eq!((state.checkpoint.unwrap().size(), state.signed_at), (12, Some(samples::time(5))));
+    }
+
+    #[test]
+    fn what_could_not_be_synced_is_not_signed_and_nobody_is_told_it_is_durable() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Disk::default();
+        let lines = lines(directory.path(), 0);
+        let mut syncer = syncer(directory.path(), &disk);
+        let (reply, mut answer) = oneshot::channel();
+        disk.fail_syncs();
+        let due = vec![due(&lines, 0, 4), due(&lines, 0, 8)];
+        syncer.work(vec![Job { lines, durable: vec![(reply, 3)], due }], samples::time(0));
+        assert_eq!(answer.try_recv().unwrap(), Err(Failure::Disk));
+        assert!(sizes(directory.path(), 0).is_empty());
+        assert_eq!(syncer.published.state(0).health, Health::Failing(Failure::Disk));
+        disk.repair();
+        syncer.work(Vec::new(), samples::time(1));
+        assert_eq!(sizes(directory.path(), 0), [4, 8]);
+        assert_eq!(syncer.published.state(0).health, Health::Healthy);
+    }
+
+    #[test]
+    fn a_checkpoint_for_which_there_is_no_room_leaves_no_part_and_is_tried_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Disk::default();
+        let lines = lines(directory.path(), 0);
+        let mut syncer = syncer(directory.path(), &disk);
+        let due = vec![due(&lines, 0, 4), due(&lines, 0, 8)];
+        // Room for the first and a part of the second.
+        disk.leave_room(300);
+        syncer.work(vec![Job { lines, durable: Vec::new(), due }], samples::time(0));
+        assert_eq!(syncer.published.state(0).health, Health::Failing(Failure::Full));
+        let path = Part::Checkpoints.path(directory.path(), 0);
+        let whole = Notes::read(directory.path(), 0).unwrap().whole_bytes;
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), whole);
+        disk.repair();
+        syncer.work(Vec::new(), samples::time(1));
+        assert_eq!(sizes(directory.path(), 0), [4, 8]);
+    }
+}
