@@ -53,7 +53,10 @@ pub(crate) async fn serve(
     let mut trail = Trail::begin(&snapshot, gateway, connection, session.req_header());
     let outcome = match clear(session.req_header(), &snapshot, connection, &mut trail).await {
         Ok(cleared) if cleared.route.operation().settings().streamed => {
-            return Ok(Served::Streamed(snapshot, Box::new(cleared), Box::new(trail)));
+            match check_streamed(session.req_header(), &cleared) {
+                Ok(()) => return Ok(Served::Streamed(snapshot, Box::new(cleared), Box::new(trail))),
+                Err(rejection) => Err(rejection),
+            }
         }
         Ok(cleared) => carry_out(session, gateway, &cleared, &mut trail).await,
         Err(rejection) => Err(rejection),
@@ -139,6 +142,13 @@ async fn carry_out(
     }
     let headers = cleared.route.incoming(&reply.headers, trail);
     Ok(Answer { status: reply.status, headers, body: reply.body })
+}
+
+/// What can be checked of a request whose body passes in pieces: everything but the body.
+fn check_streamed(parts: &Parts, cleared: &Cleared) -> Result<(), Rejection> {
+    let operation = cleared.route.operation();
+    operation.check_request_head(parts).map_err(Rejection::Request)?;
+    operation.check_streamed_request(parts, &cleared.matched, &cleared.target).map_err(Rejection::Request)
 }
 
 /// The upstream call. It asks for the proofs of the steps before it, so that it cannot be made without them.

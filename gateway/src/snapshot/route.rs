@@ -28,8 +28,6 @@ pub struct Route {
     limits: Option<Arc<OperationLimits>>,
     redaction: Redaction,
     metrics: OperationMetrics,
-    /// The contract's base path, and what takes its place towards the upstream.
-    rebase: Option<(String, String)>,
 }
 
 /// The routes of all operations, in their order.
@@ -91,7 +89,6 @@ fn route(
             mistake(format!("limit `{limit}` of `{name}`: {fault}"))
         })?)),
     };
-    let base = operation.contract().base_path().to_owned();
     Ok(Route {
         asked: asked(operation),
         upstream: Arc::clone(upstream),
@@ -104,7 +101,6 @@ fn route(
             operation.personal_parameter_names(),
         ),
         metrics: metrics.operation(operation.api(), operation.version(), name),
-        rebase: settings.upstream_base.clone().map(|instead| (base, instead)),
         operation: Arc::clone(operation),
     })
 }
@@ -255,14 +251,7 @@ impl Route {
 
     /// The target as the upstream knows it.
     pub(crate) fn upstream_target(&self, target: &Target) -> String {
-        let path = target.path();
-        let path = match &self.rebase {
-            Some((base, instead)) => {
-                let rest = path.strip_prefix(base.as_str()).unwrap_or(path);
-                format!("{}{rest}", instead.trim_end_matches('/'))
-            }
-            None => path.to_owned(),
-        };
-        if target.query().is_empty() { path } else { format!("{path}?{}", target.query()) }
+        let path = self.operation.upstream_path(target);
+        if target.query().is_empty() { path.into_owned() } else { format!("{path}?{}", target.query()) }
     }
 }
