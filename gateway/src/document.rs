@@ -120,7 +120,7 @@ impl Document {
         let mut mistakes = Diagnostics::new();
         match jsonschema::draft202012::new(schema) {
             Err(e) => {
-                mistakes.push(Diagnostic::error(self.place(base), format!("the form itself is broken: {e}")))
+                mistakes.push(Diagnostic::error(self.place(base), format!("the form itself is broken: {e}")));
             }
             Ok(validator) => {
                 for error in validator.iter_errors(value) {
@@ -221,6 +221,7 @@ mod tests {
     #[derive(Debug, Deserialize, JsonSchema)]
     #[serde(rename_all = "lowercase")]
     enum Kind {
+        /// Another company: a documented word becomes a branch of its own in the schema.
         Partner,
         Service,
     }

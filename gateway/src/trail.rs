@@ -324,7 +324,7 @@ impl Trail {
                 self.record.violations = violations.as_slice().iter().map(part).collect();
             }
             Rejection::Request(RequestFault::Malformed(violation)) => {
-                self.record.violations = vec![part(violation)]
+                self.record.violations = vec![part(violation)];
             }
             Rejection::Response(fault) => self.breached(fault),
             Rejection::Quota(exceeded) => {
@@ -347,7 +347,7 @@ impl Trail {
                 tracing::info!(request = id, reason, operation, caller, more, "refused");
             }
             Fault::Upstream => {
-                tracing::warn!(request = id, reason, operation, caller, more, "the upstream failed")
+                tracing::warn!(request = id, reason, operation, caller, more, "the upstream failed");
             }
             Fault::Gateway => {
                 let cause: Option<&(dyn std::error::Error + 'static)> = match rejection {

@@ -107,7 +107,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("reload", &["diagnostic", "gateway", "snapshot"]),
     ("upkeep", &["gateway"]),
     ("drain", &["gateway"]),
-    ("admin", &["audit", "gateway", "snapshot", "telemetry"]),
+    ("admin", &["diagnostic", "telemetry"]),
+    ("status", &["admin", "audit", "contract", "gateway", "snapshot", "upstream"]),
 ];
 
 /// The only parts that may name Pingora.

@@ -1,13 +1,14 @@
 //! The integration tests: the real program over real sockets, between simulated and real peers.
-#![expect(
+#![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::print_stderr,
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
 mod architecture;
-mod smoke;

@@ -327,13 +327,13 @@ fn check(
             match &fault {
                 RequestFault::Violations(violations) => print_violations(violations),
                 RequestFault::Malformed(violation) => {
-                    say("", &format!("{}: {}", violation.location, violation.expected))
+                    say("", &format!("{}: {}", violation.location, violation.expected));
                 }
                 RequestFault::MediaType { accepted } => {
-                    say("", &format!("accepted: {}", accepted.join(", ")))
+                    say("", &format!("accepted: {}", accepted.join(", ")));
                 }
                 RequestFault::NotAcceptable { offered } => {
-                    say("", &format!("offered: {}", offered.join(", ")))
+                    say("", &format!("offered: {}", offered.join(", ")));
                 }
                 RequestFault::Encoding => {}
             }

@@ -115,6 +115,9 @@ pub(super) fn describe(error: &ValidationError<'_>, schema: &Value, tell: &mut d
             tell(unknown_word(error, pointer.clone(), known.unwrap_or_default()));
         }
         ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
+            if let Some(known) = words(context) {
+                return tell(unknown_word(error, pointer.clone(), known));
+            }
             match single_choice(context) {
                 Some(nested) => nested.iter().for_each(|e| describe(e, schema, tell)),
                 None => tell(plain(choices(error, context))),
@@ -122,6 +125,27 @@ pub(super) fn describe(error: &ValidationError<'_>, schema: &Value, tell: &mut d
         }
         _ => tell(plain(error.to_string())),
     }
+}
+
+/// The words of a choice whose branches are each one word, or a list of them.
+fn words(context: &[Vec<ValidationError<'_>>]) -> Option<Vec<String>> {
+    let mut known = Vec::new();
+    for branch in context {
+        let said: Vec<&Value> = branch
+            .iter()
+            .filter_map(|error| match error.kind() {
+                ValidationErrorKind::Constant { expected_value } => Some(vec![expected_value]),
+                ValidationErrorKind::Enum { options } => options.as_array().map(|all| all.iter().collect()),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        if said.is_empty() {
+            return None;
+        }
+        known.extend(said.into_iter().filter_map(Value::as_str).map(str::to_owned));
+    }
+    Some(known)
 }
 
 /// The branch the writer meant: the only one that the value's own type fits.

@@ -59,7 +59,8 @@ async fn read_head(
     let mut bytes = BytesMut::with_capacity(READ_BYTES);
     let mut scanner = Scanner::new(limits.head);
     let mut received = timeout(limits.idle_time, stream.read_buf(&mut bytes)).await.ok();
-    let deadline = Instant::now() + limits.head_time;
+    let now = Instant::now();
+    let deadline = now.checked_add(limits.head_time).unwrap_or(now);
     loop {
         match received {
             // Silence before the first byte is how connections end.
