@@ -134,7 +134,7 @@ fn words(context: &[Vec<ValidationError<'_>>]) -> Option<Vec<String>> {
         let said: Vec<&Value> = branch
             .iter()
             .filter_map(|error| match error.kind() {
-                ValidationErrorKind::Constant { expected_value } => Some(vec![expected_value]),
+                ValidationErrorKind::Constant { expected_value } => Some(vec![&**expected_value]),
                 ValidationErrorKind::Enum { options } => options.as_array().map(|all| all.iter().collect()),
                 _ => None,
             })
