@@ -94,13 +94,27 @@ async fn clear(
         .map_err(Rejection::Identity)?;
     trail.identified(&caller);
 
-    route.serves(&caller)?;
-    route.scopes_suffice(&caller)?;
-    let permit = snapshot.authorise(&caller, &matched, &target, trail)?;
+    let permit = authorise(snapshot, &caller, &matched, &route, &target, trail);
+    // A caller that is refused here has used nothing of its plan, and is told what is left of it.
+    let permit = permit.inspect_err(|_refused| snapshot.tell_limits(&caller, &route, trail))?;
     trail.permitted(&permit);
 
     let admission = snapshot.admit(&caller, &route, trail)?;
     Ok(Cleared { target, matched, route, caller, _permit: permit, _admission: admission })
+}
+
+/// Kind, then scopes, then policy: the cheap and plain reasons first.
+fn authorise(
+    snapshot: &Snapshot,
+    caller: &Caller,
+    matched: &Matched,
+    route: &Route,
+    target: &Target,
+    trail: &Trail,
+) -> Result<Permit, Rejection> {
+    route.serves(caller)?;
+    route.scopes_suffice(caller)?;
+    snapshot.authorise(caller, matched, target, trail)
 }
 
 /// From the permission to act to the upstream's answer, both checked against the contract.

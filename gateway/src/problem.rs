@@ -106,3 +106,40 @@ impl Problem {
         Answer { status, headers, body }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn body(answer: &Answer) -> Value {
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    #[test]
+    fn a_problem_has_the_members_of_rfc_9457_and_no_empty_ones() {
+        let kind = ProblemType { slug: "malformed-request", title: "The request cannot be read" };
+        let problem = Problem::new(kind, StatusCode::BAD_REQUEST, "Mend it.");
+        let answer = problem.answer(&Pages::new("https://docs.example/".to_owned()), "0190");
+        assert_eq!(answer.headers.get(CONTENT_TYPE).unwrap(), "application/problem+json");
+        assert_eq!(
+            body(&answer),
+            json!({
+                "type": "https://docs.example/malformed-request",
+                "title": "The request cannot be read",
+                "status": 400,
+                "detail": "Mend it.",
+                "instance": "urn:uuid:0190",
+            })
+        );
+    }
+
+    #[test]
+    fn a_registered_type_keeps_its_own_address() {
+        let slug = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+        let mut problem = Problem::new(ProblemType { slug, title: "t" }, StatusCode::TOO_MANY_REQUESTS, "d");
+        problem.violated_policies = vec!["burst".to_owned()];
+        let body = body(&problem.answer(&Pages::new("https://docs.example/".to_owned()), "0190"));
+        assert_eq!((&body["type"], &body["violated-policies"]), (&json!(slug), &json!(["burst"])));
+    }
+}

@@ -490,3 +490,89 @@ problem_types! {
     UNAVAILABLE = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity", "Request cannot be satisfied due to temporary server capacity constraints";
     UPSTREAM_TIMEOUT = "upstream-timeout", "The service behind the gateway took too long";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn told(rejection: Rejection) -> (u16, &'static str) {
+        let problem = rejection.problem("api");
+        (problem.status.as_u16(), problem.kind.slug)
+    }
+
+    #[test]
+    fn every_refusal_has_the_status_that_its_standard_gives_it() {
+        for (rejection, status, slug) in [
+            (Rejection::Head(HeadFault::BareLf), 400, "malformed-request"),
+            (Rejection::Head(HeadFault::TooManyFields), 431, "head-too-large"),
+            (Rejection::Head(HeadFault::TargetTooLong), 414, "target-too-long"),
+            (Rejection::Head(HeadFault::MethodUnknown), 501, "not-implemented"),
+            (Rejection::Head(HeadFault::VersionUnknown), 505, "version-unsupported"),
+            (Rejection::Head(HeadFault::ExpectationUnknown), 417, "expectation-failed"),
+            (Rejection::HeadSlow, 408, "request-timeout"),
+            (Rejection::Target(TargetError::DotSegment), 400, "malformed-request"),
+            (Rejection::NoMatch(NoMatch::Path), 404, "operation-unknown"),
+            (Rejection::NoMatch(NoMatch::Method { allow: vec![Method::GET] }), 405, "method-not-allowed"),
+            (Rejection::Gone, 410, "version-retired"),
+            (Rejection::Identity(IdentityError::NoProof), 401, "authentication-required"),
+            (Rejection::Identity(IdentityError::CertificateNeeded), 403, "certificate-required"),
+            (Rejection::Certificate(NotTrusted), 403, "certificate-required"),
+            (Rejection::Kind, 403, "kind-not-served"),
+            (Rejection::Scope(vec!["orders:read".to_owned()]), 403, "insufficient-scope"),
+            (Rejection::Policy(PolicyRefusal::Failed { policies: Vec::new() }), 500, "internal"),
+            (Rejection::Policy(PolicyRefusal::KindNotServed), 403, "kind-not-served"),
+            (Rejection::Body(BodyFault::TooLarge { max: 1 }), 413, "content-too-large"),
+            (Rejection::Body(BodyFault::Slow), 408, "request-timeout"),
+            (Rejection::Body(BodyFault::Broken), 400, "malformed-request"),
+            (Rejection::Request(RequestFault::Encoding), 415, "unsupported-media-type"),
+            (Rejection::Request(RequestFault::NotAcceptable { offered: Vec::new() }), 406, "not-acceptable"),
+            (Rejection::Response(ResponseFault::Status), 502, "upstream-broke-contract"),
+            (Rejection::Internal("x"), 500, "internal"),
+        ] {
+            let shown = format!("{rejection:?}");
+            assert_eq!(told(rejection), (status, slug), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_may_pass_later_says_when() {
+        for rejection in
+            [Rejection::NotRecorded(NotRecorded::QueueFull), Rejection::Body(BodyFault::Overloaded)]
+        {
+            let problem = rejection.problem("api");
+            assert_eq!(problem.status, StatusCode::SERVICE_UNAVAILABLE);
+            assert!(problem.headers.contains_key(RETRY_AFTER));
+        }
+    }
+
+    #[test]
+    fn a_missing_scope_is_challenged_with_the_scopes_that_would_do() {
+        let problem = Rejection::Scope(vec!["a".to_owned(), "b".to_owned()]).problem("shop");
+        assert_eq!(
+            problem.headers.get(WWW_AUTHENTICATE).unwrap(),
+            "Bearer realm=\"shop\", error=\"insufficient_scope\", scope=\"a b\""
+        );
+    }
+
+    #[test]
+    fn a_request_without_a_token_is_challenged_without_an_error_code() {
+        let problem = Rejection::Identity(IdentityError::NoProof).problem("shop");
+        assert_eq!(problem.headers.get(WWW_AUTHENTICATE).unwrap(), "Bearer realm=\"shop\"");
+    }
+
+    #[test]
+    fn no_two_problem_types_share_a_slug_or_a_title() {
+        let slugs: BTreeSet<&str> = PROBLEM_TYPES.iter().map(|kind| kind.slug).collect();
+        let titles: BTreeSet<&str> = PROBLEM_TYPES.iter().map(|kind| kind.title).collect();
+        assert_eq!((slugs.len(), titles.len()), (PROBLEM_TYPES.len(), PROBLEM_TYPES.len()));
+    }
+
+    #[test]
+    fn only_what_somebody_who_guesses_would_cause_counts_as_a_guess() {
+        assert!(Rejection::Identity(IdentityError::NoProof).is_a_guess());
+        assert!(Rejection::NoMatch(NoMatch::Path).is_a_guess());
+        assert!(!Rejection::Scope(Vec::new()).is_a_guess());
+        assert!(!Rejection::Request(RequestFault::Encoding).is_a_guess());
+    }
+}

@@ -520,3 +520,87 @@ fn cores() -> usize {
 fn escape(token: &str) -> String {
     token.replace('~', "~0").replace('/', "~1")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    /// A key made anew for each test.
+    fn signing_key() -> String {
+        let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        pair.serialize_pem()
+    }
+
+    fn folder(extra: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("audit.key"), signing_key()).unwrap();
+        let mut text = String::from(
+            "audit: { directory: audit, signing_key: audit.key, origin: gateway.example/audit }\n",
+        );
+        write!(text, "{extra}").unwrap();
+        std::fs::write(folder.path().join("gateway.yaml"), text).unwrap();
+        folder
+    }
+
+    fn told(extra: &str) -> String {
+        let folder = folder(extra);
+        load(&folder.path().join("gateway.yaml")).unwrap_err().to_string()
+    }
+
+    const LISTENER: &str = "listeners: { plain: { address: \"127.0.0.1:0\", insecure_no_tls: true } }\n";
+
+    #[test]
+    fn what_is_not_written_has_its_default() {
+        let folder = folder(LISTENER);
+        let (settings, _) = load(&folder.path().join("gateway.yaml")).unwrap();
+        assert_eq!(settings.admin.to_string(), default::ADMIN);
+        assert_eq!(settings.limits.head_time, default::HEAD_TIME);
+        assert_eq!(settings.policies, folder.path().join("policies"));
+        assert_eq!(settings.insecure, ["listeners.plain.insecure_no_tls"]);
+        assert_eq!(settings.sources.len(), 2, "the file itself and the signing key");
+    }
+
+    #[test]
+    fn nothing_listens_in_clear_or_beyond_loopback_without_saying_so() {
+        let clear = told("listeners: { a: { address: \"127.0.0.1:0\" } }\n");
+        assert!(clear.contains("listener `a` has no TLS"), "{clear}");
+        let far = told("listeners: { a: { address: \"0.0.0.0:80\", insecure_no_tls: true } }\n");
+        assert!(far.contains("other machines can reach it"), "{far}");
+        let admin = told(&format!("{LISTENER}admin: {{ address: \"0.0.0.0:9901\" }}\n"));
+        assert!(admin.contains("the admin listener has no access control"), "{admin}");
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_line() {
+        let text = format!(
+            "{LISTENER}upstreams:\n  odoo: {{ addresses: [\"127.0.0.1:1\"], credential: odo-key }}\n\
+                            credentials:\n  odoo-key: {{ from: \"env:ODOO\" }}\n  vault-key: {{ from: \"nowhere\" }}\n"
+        );
+        let told = told(&text);
+        assert!(told.contains("gateway.yaml:4:"), "{told}");
+        assert!(told.contains("did you mean `odoo-key`?"), "{told}");
+        assert!(told.contains("gateway.yaml:7:"), "{told}");
+    }
+
+    #[test]
+    fn an_unknown_key_is_a_mistake() {
+        assert!(told(&format!("{LISTENER}admn: {{}}\n")).contains("did you mean `admin`?"));
+    }
+
+    #[test]
+    fn a_proxy_header_needs_hops_that_are_trusted() {
+        let told = told(
+            "listeners: { a: { address: \"127.0.0.1:0\", insecure_no_tls: true, proxy_protocol: true } }\n",
+        );
+        assert!(told.contains("believed only from trusted hops"), "{told}");
+    }
+
+    #[test]
+    fn the_schema_describes_every_key() {
+        let schema = schema().to_string();
+        for key in ["listeners", "insecure_no_tls", "trusted_hops", "checkpoint_interval"] {
+            assert!(schema.contains(key), "{key}");
+        }
+    }
+}

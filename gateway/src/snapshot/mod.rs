@@ -255,6 +255,13 @@ impl Snapshot {
             .map_err(Rejection::Policy)
     }
 
+    /// Tells a known caller what is left of its plan, without counting anything.
+    pub(crate) fn tell_limits(&self, caller: &Caller, route: &Route, trail: &mut Trail) {
+        let Some(profile) = caller.profile() else { return };
+        let Some(plan) = self.plans.get(profile.index) else { return };
+        trail.counted(&self.quotas.standing(&profile.id, plan, route.limits(), trail.began()));
+    }
+
     /// Counts the call: against the caller's plan, or, where there is none, against the address.
     ///
     /// # Errors
