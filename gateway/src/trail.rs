@@ -208,6 +208,11 @@ impl Trail {
     /// The caller's plan was asked; every answer tells what is left of it.
     pub(crate) fn counted(&mut self, standing: &Standing) {
         standing.write(&mut self.told);
+        self.left(standing);
+    }
+
+    /// What is left of the caller's plan, for the record.
+    fn left(&mut self, standing: &Standing) {
         self.record.limits = standing
             .windows()
             .map(|window| LimitPart {
@@ -328,8 +333,9 @@ impl Trail {
             }
             Rejection::Response(fault) => self.breached(fault),
             Rejection::Quota(exceeded) => {
+                // The answer tells it already: the refusal writes its own fields.
                 if let Some(standing) = exceeded.standing() {
-                    self.counted(standing);
+                    self.left(standing);
                 }
             }
             _ => {}

@@ -12,3 +12,4 @@
 )]
 
 mod architecture;
+mod rate_limit_fields;
