@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 pub use client::{Client, ClientBuilder, Protocol, Reply};
-pub use command::{Finished, run};
+pub use command::{Finished, program, run};
 pub use raw::{RawConnection, RawReply};
 
 use crate::folder::Folder;
@@ -67,7 +67,7 @@ impl Gateway {
     /// It ended, or did not serve in time: what it printed.
     pub async fn try_start(folder: &Folder, roots_pem: &str) -> Result<Self, String> {
         let settings_file = folder.settings_file();
-        let mut command = Command::new(command::program());
+        let mut command = Command::new(program());
         command.args(["serve", "--config"]).arg(&settings_file).current_dir(folder.path());
         let mut process = Process::spawn(command);
         let ready = process.wait_for_line(|line| line.contains(r#""event":"ready""#)).await?;

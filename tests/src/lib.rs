@@ -4,6 +4,7 @@
 //! * [`issuer`]: an OAuth issuer that signs good and evil tokens, and fails on demand.
 //! * [`upstream`]: a retail system that answers as the sample contracts say, or breaks them on demand.
 //! * [`gateway`]: the real program in a folder of its own, and clients for it.
+//! * [`peers`] and [`demo`]: the demonstration, and what stands around the gateway in it.
 //! * [`oidc`]: a real authorization server (npm `oidc-provider`), as a second opinion on tokens.
 //!
 //! Every server binds a free port of the loopback address and ends when its value is dropped.
@@ -18,12 +19,14 @@
 )]
 
 pub mod certificates;
+pub mod demo;
 mod folder;
 mod gate;
 pub mod gateway;
 mod http1;
 pub mod issuer;
 pub mod oidc;
+pub mod peers;
 mod process;
 pub mod repository;
 pub mod retailer;

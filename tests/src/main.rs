@@ -1,17 +1,16 @@
 //! The `testbed` program: the simulated peers as a process of their own, and tokens from them.
 
-#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is what it is for")]
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use serde_json::{Value, json};
-use testbed::certificates::Identity;
-use testbed::issuer::{Client, Issuer, paths};
+use testbed::demo::{self, Mode};
+use testbed::peers::{Peers, token};
 use testbed::retailer::{CALLERS, SampleCaller};
-use testbed::upstream::{Security, Upstream};
-use testbed::{AUDIENCE, install_provider, repository};
+use testbed::{install_provider, repository};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The peers of the sample retailer, for demonstrations. They listen on loopback addresses only.
@@ -23,6 +22,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the gateway with the sample's files between simulated peers, and print lines worth trying.
+    Demo {
+        /// Try the lines, say for each whether its answer is the documented one, and end.
+        #[arg(long)]
+        check: bool,
+    },
     /// Start the issuer and the upstreams, print their addresses as one line of JSON, and serve until stopped.
     Peers {
         /// The folder of the development certificates (see certs/make-development).
@@ -50,9 +55,20 @@ enum Command {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
     install_provider();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("{fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     match Arguments::parse().command {
+        Command::Demo { check } => demo::run(if check { Mode::Check } else { Mode::Serve }).await,
         Command::Peers { certificates, contracts } => {
             let contracts = contracts.unwrap_or_else(|| repository::folder("contracts"));
             peers(&development(certificates), &contracts).await
@@ -71,53 +87,12 @@ fn development(certificates: Option<PathBuf>) -> PathBuf {
 }
 
 async fn peers(certificates: &Path, contracts: &Path) -> Result<(), Box<dyn Error>> {
-    let identity = Identity::read(certificates, "upstream")?;
-    let issuer = Issuer::start(AUDIENCE, Some(&identity)).await;
-    for client in CALLERS.iter().filter_map(SampleCaller::client) {
-        issuer.register(client);
-    }
-    let odoo = Upstream::start(contracts, Security::None).await;
-    let warehouse = Upstream::start(contracts, Security::Tls { identity: &identity, clients: None }).await;
-    let ready = json!({
-        "event": "ready",
-        "issuer": issuer.name(),
-        "jwks": issuer.url(paths::JWKS),
-        "odoo": odoo.address().to_string(),
-        "warehouse": warehouse.address().to_string(),
-    });
-    println!("{ready}");
+    let peers = Peers::start(certificates, contracts).await?;
+    println!("{}", peers.addresses());
     let (mut stop, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         _ = stop.recv() => {}
         _ = interrupt.recv() => {}
     }
     Ok(())
-}
-
-async fn token(
-    client: &Client,
-    issuer: &str,
-    certificates: &Path,
-    scope: Option<&str>,
-) -> Result<String, Box<dyn Error>> {
-    let root = std::fs::read(certificates.join("internal-ca.pem"))?;
-    let http = reqwest::Client::builder()
-        .tls_certs_only([reqwest::Certificate::from_pem(&root)?])
-        .no_proxy()
-        .build()?;
-    let mut form = String::from("grant_type=client_credentials");
-    if let Some(scope) = scope {
-        // Scopes of the sample need no escape but for the space between them.
-        form.push_str(&format!("&scope={}", scope.replace(' ', "+")));
-    }
-    let asked = http
-        .post(format!("{issuer}{}", paths::TOKEN))
-        .basic_auth(&client.id, Some(&client.secret))
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(form);
-    let answer: Value = serde_json::from_str(&asked.send().await?.text().await?)?;
-    match answer.get("access_token").and_then(Value::as_str) {
-        Some(token) => Ok(token.to_owned()),
-        None => Err(format!("the issuer refused: {answer}").into()),
-    }
 }

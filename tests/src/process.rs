@@ -64,15 +64,7 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let name = match signal {
-            Signal::Reload => "-HUP",
-            Signal::Stop => "-TERM",
-            Signal::Kill => "-KILL",
-        };
-        // Without unsafe code a shell sends it, whose own `kill` is always there. A process that has gone is no fault.
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "kill \"$0\" \"$1\"", name, &self.id.to_string()]).stderr(Stdio::null());
-        shell.status().expect("`sh` can be run");
+        send(signal, self.id);
     }
 
     pub(crate) async fn wait(&mut self) -> ExitStatus {
@@ -96,6 +88,19 @@ impl Drop for Process {
             drop(child.wait());
         }
     }
+}
+
+/// Sends a signal to a process; one that has gone is no fault.
+pub(crate) fn send(signal: Signal, id: u32) {
+    let name = match signal {
+        Signal::Reload => "-HUP",
+        Signal::Stop => "-TERM",
+        Signal::Kill => "-KILL",
+    };
+    // Without unsafe code a shell sends it, whose own `kill` is always there.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "kill \"$0\" \"$1\"", name, &id.to_string()]).stderr(Stdio::null());
+    shell.status().expect("`sh` can be run");
 }
 
 fn collect(from: impl Read + Send + 'static, printed: watch::Sender<Printed>) {

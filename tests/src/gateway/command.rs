@@ -36,7 +36,8 @@ pub async fn run(arguments: &[&str]) -> Finished {
 ///
 /// # Panics
 /// It was not built.
-pub(super) fn program() -> PathBuf {
+#[must_use]
+pub fn program() -> PathBuf {
     let mut folder = std::env::current_exe().expect("a program knows where it is");
     folder.pop();
     if folder.ends_with("deps") {
