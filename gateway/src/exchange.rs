@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
 use pingora::proxy::Session;
+use tracing::Instrument;
 
 use crate::contract::{CheckedRequest, Matched, Strictness, Target};
 use crate::edge::{self, Answer, Connection, HeadFault};
@@ -50,7 +51,19 @@ pub(crate) async fn serve(
     connection: &Connection,
 ) -> pingora::Result<Served> {
     let snapshot = gateway.current();
-    let mut trail = Trail::begin(&snapshot, gateway, connection, session.req_header());
+    let trail = Trail::begin(&snapshot, gateway, connection, session.req_header());
+    let span = trail.span();
+    path(session, gateway, connection, snapshot, trail).instrument(span).await
+}
+
+/// Clears the request, carries it out, records it and answers it.
+async fn path(
+    session: &mut Session,
+    gateway: &Gateway,
+    connection: &Connection,
+    snapshot: Arc<Snapshot>,
+    mut trail: Trail,
+) -> pingora::Result<Served> {
     let outcome = match clear(session.req_header(), &snapshot, connection, &mut trail).await {
         Ok(cleared) if cleared.route.operation().settings().streamed => {
             match check_streamed(session.req_header(), &cleared) {

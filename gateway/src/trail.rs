@@ -124,6 +124,11 @@ impl Trail {
         }
     }
 
+    /// The span that every event of this request belongs to.
+    pub(crate) fn span(&self) -> tracing::Span {
+        tracing::info_span!("request", id = self.record.request_id, trace = self.record.trace_id)
+    }
+
     /// The client's address, as far as it is believed.
     #[must_use]
     pub const fn address(&self) -> IpAddr {
@@ -344,16 +349,16 @@ impl Trail {
 
     /// Refusals are news, our own faults are errors; a flood of either is told once.
     fn log(&self, gateway: &Gateway, rejection: &Rejection) {
-        let (id, reason) = (self.record.request_id.as_str(), rejection.reason());
+        let reason = rejection.reason();
         let operation = self.record.call.operation.as_deref();
         let caller = self.record.caller.as_ref().map(|caller| caller.id.as_str());
         let Some(more) = gateway.repeats.admit(reason, self.began) else { return };
         match rejection.fault() {
             Fault::Caller | Fault::Left => {
-                tracing::info!(request = id, reason, operation, caller, more, "refused");
+                tracing::info!(reason, operation, caller, more, "refused");
             }
             Fault::Upstream => {
-                tracing::warn!(request = id, reason, operation, caller, more, "the upstream failed");
+                tracing::warn!(reason, operation, caller, more, "the upstream failed");
             }
             Fault::Gateway => {
                 let cause: Option<&(dyn std::error::Error + 'static)> = match rejection {
@@ -361,7 +366,7 @@ impl Trail {
                     Rejection::Identity(fault @ IdentityError::KeysUnavailable { .. }) => Some(fault),
                     _ => None,
                 };
-                tracing::error!(request = id, reason, operation, caller, more, cause, "the gateway failed");
+                tracing::error!(reason, operation, caller, more, cause, "the gateway failed");
             }
         }
     }
