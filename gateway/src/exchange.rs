@@ -1,6 +1,6 @@
 //! THE PATH: what happens to a request, top to bottom.
 //!
-//! [`serve`] is called once for every request. Each step either gives a value that proves it ran, which
+//! `serve` is called once for every request. Each step either gives a value that proves it ran, which
 //! later steps ask for, or a [`Rejection`], which ends the path; and whatever happens is recorded before
 //! it is answered.
 

@@ -98,7 +98,7 @@ impl Connection {
     ///
     /// TLS verifies a certificate once, and not at all when a session is resumed; a connection may live
     /// for hours. So the chain is verified again on the first request, when the snapshot changed, and
-    /// every [`RECHECK_AFTER`].
+    /// every minute.
     ///
     /// # Errors
     /// [`NotTrusted`] when it is not good any more.
