@@ -12,4 +12,6 @@
 )]
 
 mod architecture;
+mod handshake;
 mod rate_limit_fields;
+mod reload;

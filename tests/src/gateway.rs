@@ -66,8 +66,28 @@ impl Gateway {
     /// # Errors
     /// It ended, or did not serve in time: what it printed.
     pub async fn try_start(folder: &Folder, roots_pem: &str) -> Result<Self, String> {
+        Self::started_by(Command::new(program()), folder, roots_pem).await
+    }
+
+    /// Starts the gateway of a world with its files limited in size, and waits until it serves.
+    ///
+    /// [`Gateway::limit_files`] is then what a full disk is: writes fail, and the process lives on.
+    ///
+    /// # Panics
+    /// It does not serve; the message has what it printed.
+    pub async fn start_on_a_limited_disk(world: &World) -> Self {
+        // A disk that is full sends no signal; the limit does, unless the process that becomes the
+        // gateway was told to ignore it.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(program());
+        match Self::started_by(shell, &world.folder, &world.servers.pem()).await {
+            Ok(gateway) => gateway,
+            Err(printed) => panic!("the gateway does not serve:\n{printed}"),
+        }
+    }
+
+    async fn started_by(mut command: Command, folder: &Folder, roots_pem: &str) -> Result<Self, String> {
         let settings_file = folder.settings_file();
-        let mut command = Command::new(program());
         command.args(["serve", "--config"]).arg(&settings_file).current_dir(folder.path());
         let mut process = Process::spawn(command);
         let ready = process.wait_for_line(|line| line.contains(r#""event":"ready""#)).await?;
@@ -125,6 +145,40 @@ impl Gateway {
     /// One value of `/metrics`: the sum of all samples of this name whose labels hold all of `labels`.
     pub async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         sum_of_samples(&self.admin_page("/metrics").await.text(), name, labels)
+    }
+
+    /// Lets no file of this process grow beyond so many bytes; `None` lets all grow again.
+    ///
+    /// # Panics
+    /// `prlimit` (util-linux) cannot be run.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let bytes = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let mut prlimit = Command::new("prlimit");
+        prlimit.args(["--pid", &self.id().to_string(), &format!("--fsize={bytes}:unlimited")]);
+        assert!(prlimit.status().expect("`prlimit` can be run").success());
+    }
+
+    /// Waits until `/status` fits, and returns it.
+    ///
+    /// # Panics
+    /// It does not within a long time.
+    pub async fn status_that(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        self.until(what, async || Some(self.status().await).filter(|status| fits(status))).await
+    }
+
+    /// Asks again and again until there is an answer: for what is not announced anywhere.
+    ///
+    /// # Panics
+    /// There is none within a long time.
+    pub async fn until<T>(&self, what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+        let started = Instant::now();
+        while started.elapsed() < TIME_MAX {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(POLL_PAUSE).await;
+        }
+        panic!("not within {TIME_MAX:?}: {what}; printed:\n{}", self.printed())
     }
 
     /// Asks for a reload and waits for its outcome.

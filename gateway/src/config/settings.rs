@@ -74,6 +74,18 @@ pub struct ListenerSettings {
     pub trusted_hops: TrustedHops,
 }
 
+impl ListenerSettings {
+    /// Whether a socket bound for one may serve the other: what remains is read anew for each connection.
+    #[must_use]
+    pub fn is_bound_like(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.address == other.address
+            && self.tls.is_some() == other.tls.is_some()
+            && self.proxy_protocol == other.proxy_protocol
+            && self.trusted_hops == other.trusted_hops
+    }
+}
+
 /// The certificate files of a listener.
 #[derive(Debug, Clone)]
 pub struct ListenerTlsFiles {
@@ -97,7 +109,7 @@ pub struct KeyPairFiles {
 }
 
 /// Limits of the edge. Fixed when the process starts.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EdgeLimits {
     /// Size, fields and target of a head.
     pub head: HeadLimits,

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 /// The networks whose hops are believed. Empty: nobody is.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedHops(Vec<IpNet>);
 
 impl TrustedHops {

@@ -20,7 +20,7 @@ use fields::Fields;
 use request_line::RequestLine;
 
 /// How much head is read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadLimits {
     /// The whole head.
     pub bytes_max: usize,

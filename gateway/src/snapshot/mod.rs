@@ -65,6 +65,9 @@ impl Snapshot {
     ) -> Result<(Self, Diagnostics), Diagnostics> {
         let (settings, mut found) = config::load(path)?;
         let settings = Arc::new(settings);
+        if let Some(previous) = previous {
+            found.extend(fixed_at_start(path, &previous.settings, &settings));
+        }
         let contracts = keep(&mut found, Catalogue::load(&settings.contracts));
         let callers_file = found.keep(read(&settings.policies, "callers.yaml"));
         let callers = callers_file.as_ref().and_then(|file| keep(&mut found, load_callers(&settings, file)));
@@ -298,6 +301,26 @@ impl Snapshot {
             self.policy_tests,
         )
     }
+}
+
+/// Sockets are bound once, and requests find their listener by its place: what is fixed when the process
+/// starts does not change under it, and does not look as if it had.
+fn fixed_at_start(path: &Path, before: &Settings, now: &Settings) -> Diagnostics {
+    let same_listeners = before.listeners.len() == now.listeners.len()
+        && before.listeners.iter().zip(&now.listeners).all(|(before, now)| before.is_bound_like(now));
+    let rows = [
+        ("listeners", same_listeners),
+        ("admin", before.admin == now.admin),
+        ("limits", before.limits == now.limits),
+        ("audit.directory", before.audit.directory == now.audit.directory),
+    ];
+    let mut mistakes = Diagnostics::new();
+    for (key, _) in rows.into_iter().filter(|(_, same)| !same) {
+        let message = format!("`{key}` cannot change while the gateway runs");
+        let mistake = Diagnostic::error(Place::file(&path.display().to_string()), message);
+        mistakes.push(mistake.help("restart the gateway, or take the change back"));
+    }
+    mistakes
 }
 
 /// Keeps a value and its warnings, or the mistakes.
