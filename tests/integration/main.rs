@@ -15,3 +15,4 @@ mod architecture;
 mod handshake;
 mod rate_limit_fields;
 mod reload;
+mod trust;
