@@ -13,6 +13,7 @@
 
 mod architecture;
 mod handshake;
+mod keys;
 mod rate_limit_fields;
 mod reload;
 mod trust;

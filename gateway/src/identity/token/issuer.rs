@@ -146,7 +146,7 @@ impl Issuer {
             age: keys
                 .as_ref()
                 .map(|keys| Duration::try_from(now.duration_since(keys.fetched_at)).unwrap_or_default()),
-            keys: keys.as_ref().map_or(0, |keys| keys.set.len()),
+            keys: self.keys(now).map_or(0, |keys| keys.set.len()),
             last_fault: self.flight().last_fault.as_ref().map(FetchFault::reason),
         }
     }
