@@ -12,6 +12,7 @@
 )]
 
 mod architecture;
+mod audit;
 mod handshake;
 mod keys;
 mod rate_limit_fields;
