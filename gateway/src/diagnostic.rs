@@ -71,6 +71,12 @@ impl Place {
         self.column
     }
 
+    /// The same place without its line's text, which may be what nobody must read.
+    #[must_use]
+    pub fn hidden(self) -> Self {
+        Self { text: "".into(), ..self }
+    }
+
     fn source_line(&self) -> Option<&str> {
         self.text.lines().nth(self.line.saturating_sub(1)).filter(|line| !line.trim().is_empty())
     }

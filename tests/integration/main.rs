@@ -13,6 +13,7 @@
 
 mod architecture;
 mod audit;
+mod commands;
 mod handshake;
 mod keys;
 mod rate_limit_fields;

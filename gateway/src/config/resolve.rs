@@ -332,11 +332,10 @@ impl Resolve<'_> {
                 reference
             }
             Err(fault) => {
-                self.error(
-                    &format!("{at}/from"),
-                    &fault.to_string(),
-                    "such as file:secrets/odoo-key or env:ODOO_KEY",
-                );
+                // Whoever wrote the secret itself here must not find it in the log as well.
+                let place = self.place(&format!("{at}/from")).hidden();
+                let mistake = Diagnostic::error(place, fault.to_string());
+                self.mistakes.push(mistake.help("such as file:secrets/odoo-key or env:ODOO_KEY"));
                 return None;
             }
         };

@@ -1,0 +1,337 @@
+//! The commands as people and pipelines use them: what they print, where they point, how they end.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use testbed::World;
+use testbed::gateway::{Finished, Gateway, run};
+
+/// Runs a command with `--config` of this world.
+async fn with_config(world: &World, arguments: &[&str]) -> Finished {
+    let file = world.folder.settings_file().to_string_lossy().into_owned();
+    run(&[arguments, &["--config", &file]].concat()).await
+}
+
+#[tokio::test]
+async fn good_files_are_said_to_be_good() {
+    let world = World::new().await;
+    let text = with_config(&world, &["check"]).await;
+    assert!(text.success, "{text:?}");
+    let last = text.output.lines().last().unwrap();
+    assert!(last.starts_with("ok: 6 contracts with ") && last.contains(" 5 callers, "), "{last}");
+    let json = with_config(&world, &["check", "--format", "json"]).await;
+    let verdict: Value = serde_json::from_str(&json.output).unwrap();
+    assert_eq!((json.success, &verdict["ok"]), (true, &json!(true)));
+    assert!(world.odoo.seen().is_empty() && world.issuer.requests("/jwks") == 0, "checking asks nobody");
+    assert!(!world.folder.audit().exists(), "checking writes nothing");
+}
+
+#[tokio::test]
+async fn all_mistakes_are_told_at_once_with_place_and_help() {
+    let world = World::new().await;
+    world.folder.replace("policies/callers.yaml", "groups: [carriers]", "group: [carriers]");
+    world.folder.replace("policies/orders.cedar", "orders.v2.cancelOrder", "orders.v2.cancelOrdr");
+    world.folder.replace(
+        "contracts/orders/v2/openapi.yaml",
+        "kinds: [partner, service]",
+        "kind: [partner, service]",
+    );
+    world.folder.replace("policies/limits.yaml", "concurrency: 50", "concurency: 50");
+    let rows = [
+        ("policies/callers.yaml", "groups"),
+        ("policies/limits.yaml", "concurrency"),
+        ("contracts/orders/v2/openapi.yaml", "kinds"),
+    ];
+    let text = with_config(&world, &["check"]).await;
+    assert!(!text.success);
+    let json = with_config(&world, &["check", "--format", "json"]).await;
+    assert!(!json.success);
+    let verdict: Value = serde_json::from_str(&json.output).unwrap();
+    assert_eq!(verdict["ok"], false);
+    let found = verdict["diagnostics"].as_array().unwrap();
+    for (file, meant) in rows {
+        let one = found.iter().find(|one| one["file"].as_str().unwrap().ends_with(file));
+        let one = one.unwrap_or_else(|| panic!("nothing about {file}: {verdict:#}"));
+        assert!(one["line"].as_u64().unwrap() > 1 && one["column"].as_u64().unwrap() > 0, "{one}");
+        assert!(one["help"].as_str().unwrap().contains(meant), "{one}");
+        let place = format!("{file}:{}:{}", one["line"], one["column"]);
+        assert!(text.output.contains(&place), "{place} is not in\n{}", text.output);
+    }
+}
+
+#[tokio::test]
+async fn all_mistakes_of_the_settings_are_told_at_once() {
+    let mut world = World::new().await;
+    world.folder.settings(|settings| {
+        settings["upstreams"]["odoo"]["credential"] = json!("odoo-kee");
+        settings["admin"]["address"] = json!("0.0.0.0:0");
+    });
+    let text = with_config(&world, &["check"]).await;
+    assert!(!text.success && text.output.contains("2 of these"), "{}", text.output);
+    assert!(text.output.contains("did you mean `odoo-key`?"), "{}", text.output);
+    world.folder.settings(|settings| settings["admim"] = json!({}));
+    let unknown = with_config(&world, &["check"]).await;
+    assert!(!unknown.success && unknown.output.contains("did you mean `admin`?"), "{}", unknown.output);
+}
+
+#[tokio::test]
+async fn a_policy_that_names_what_does_not_exist_is_a_mistake() {
+    let world = World::new().await;
+    world.folder.replace("policies/orders.cedar", "orders.v2.cancelOrder", "orders.v2.cancelOrdr");
+    let text = with_config(&world, &["check"]).await;
+    assert!(!text.success);
+    assert!(
+        text.output.contains("policies/orders.cedar:") && text.output.contains("cancelOrder"),
+        "{}",
+        text.output
+    );
+}
+
+#[tokio::test]
+async fn a_policy_change_that_breaks_a_test_is_told_before_it_is_live() {
+    let world = World::new().await;
+    // A guard is loosened: whoever reads the change may not see it, the tests do.
+    world.folder.replace("policies/guards.cedar", "10.20.0.0/16", "0.0.0.0/0");
+    let text = with_config(&world, &["check"]).await;
+    assert!(!text.success);
+    let place = "policies/tests/customers.yaml:";
+    assert!(text.output.contains(place), "{}", text.output);
+    assert!(text.output.contains("customer service sees nobody from a café"), "{}", text.output);
+}
+
+#[tokio::test]
+async fn explain_says_what_would_happen_and_why() {
+    let world = World::new().await;
+    let acme = ["explain", "--caller", "acme-marketplace"];
+    let order =
+        ["--method", "POST", "--path", "/orders/v2/orders", "--scope", "orders:write", "--certificate"];
+    let good = json!({
+        "reference": "ACME-2026-004711", "channel": "acme", "placedAt": "2026-11-02T09:14:07Z", "currency": "EUR",
+        "customer": {"customerId": "C10042", "name": "Ada Example", "email": "ada@customer.example"},
+        "delivery": {"method": "pickup", "store": "BER-01"},
+        "lines": [{"sku": "MUG-0042", "quantity": 4, "unitPrice": "8.50"}],
+    });
+    world.folder.write("good.json", &good.to_string());
+    world.folder.write("bad.json", &good.to_string().replace("\"MUG-0042\"", "42"));
+    world.folder.write("broken.json", "{\"a\": 1, \"a\": 2}");
+    let file = |name: &str| world.folder.join(name).to_string_lossy().into_owned();
+    let (good, bad, broken) = (file("good.json"), file("bad.json"), file("broken.json"));
+    let rows: Vec<(Vec<&str>, bool, &[&str])> = vec![
+        (
+            [&acme[..], &order, &["--body", &good]].concat(),
+            true,
+            &[
+                "orders.v2.createOrder",
+                "permitted by marketplace-places-orders",
+                "plan marketplace",
+                "costs 5",
+                "odoo",
+            ],
+        ),
+        ([&acme[..], &order, &["--body", &bad]].concat(), false, &["request    REFUSED", "/lines/0/sku"]),
+        ([&acme[..], &order, &["--body", &broken]].concat(), false, &["request    REFUSED"]),
+        (
+            [&acme[..], &["--path", "/orders/v9/orders"]].concat(),
+            false,
+            &["match      REFUSED: operation-unknown"],
+        ),
+        (
+            [&acme[..], &["--method", "PATCH", "--path", "/orders/v2/orders"]].concat(),
+            false,
+            &["method-not-allowed"],
+        ),
+        ([&acme[..], &["--path", "/orders/v2/../v1/orders"]].concat(), false, &["target     REFUSED"]),
+        ([&acme[..], &["--path", "/orders/v2/orders/S00042"]].concat(), false, &["no proof is not enough"]),
+        (
+            [&acme[..], &["--path", "/orders/v2/orders/S00042", "--scope", "stock:read"]].concat(),
+            false,
+            &["scopes     REFUSED: present: stock:read", "insufficient-scope"],
+        ),
+        (
+            [&acme[..], &["--path", "/orders/v2/orders?channel=other", "--scope", "orders:read"]].concat(),
+            false,
+            &["marketplace-lists-own-channel-only", "policy-refused"],
+        ),
+        (
+            vec![
+                "explain",
+                "--caller",
+                "swift-carrier",
+                "--path",
+                "/orders/v2/orders/S00042",
+                "--scope",
+                "orders:read",
+            ],
+            false,
+            &["carriers-stay-with-shipments", "guards.cedar"],
+        ),
+        (
+            vec![
+                "explain",
+                "--caller",
+                "reconciliation-bot",
+                "--path",
+                "/stock/v1/levels/MUG-0042/BER-01",
+                "--method",
+                "PUT",
+                "--certificate",
+            ],
+            false,
+            &["kind       REFUSED: serves service, not bot"],
+        ),
+        (
+            vec!["explain", "--caller", "acme", "--path", "/orders/v2/orders/S00042"],
+            false,
+            &["acme-marketplace"],
+        ),
+        (
+            [
+                &acme[..],
+                &[
+                    "--path",
+                    "/orders/v1/orders/S00042",
+                    "--scope",
+                    "orders:read",
+                    "--certificate",
+                    "--time",
+                    "2099-01-01T00:00:00Z",
+                ],
+            ]
+            .concat(),
+            false,
+            &["lifecycle  REFUSED", "version-retired"],
+        ),
+        (
+            vec!["explain", "--path", "/stock/v1/status"],
+            true,
+            &["public", "everyone-sees-stock-status", "warehouse"],
+        ),
+    ];
+    for (arguments, served, said) in rows {
+        let finished = with_config(&world, &arguments).await;
+        assert_eq!(finished.success, served, "{arguments:?}: {finished:?}");
+        for one in said {
+            assert!(
+                finished.output.contains(one),
+                "`{one}` is not said of {arguments:?}:\n{}",
+                finished.output
+            );
+        }
+        assert_eq!(finished.output.contains("REFUSED"), !served, "{arguments:?}");
+    }
+    assert!(world.odoo.seen().is_empty() && world.warehouse.seen().is_empty(), "nothing is sent");
+}
+
+#[tokio::test]
+async fn the_committed_schemas_are_those_of_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = run(&["schema", "--write", &folder.path().to_string_lossy()]).await;
+    assert!(written.success, "{written:?}");
+    let committed = testbed::repository::folder("gateway").join("schemas");
+    let names = |folder: &std::path::Path| {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(
+        names(folder.path()),
+        names(&committed),
+        "cargo run -p gateway -- schema --write gateway/schemas"
+    );
+    for name in names(folder.path()) {
+        let [made, kept] = [folder.path(), &committed].map(|at| fs::read_to_string(at.join(&name)).unwrap());
+        assert!(made == kept, "{name:?} is old; run: cargo run -p gateway -- schema --write gateway/schemas");
+        let schema: Value = serde_json::from_str(&made).unwrap();
+        assert!(schema["$schema"].is_string() && schema["title"].is_string(), "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_schema_is_printed_by_its_name() {
+    let world = World::new().await;
+    for name in ["gateway", "callers", "limits", "policy-tests", "x-gateway"] {
+        let printed = run(&["schema", name]).await;
+        let schema: Value = serde_json::from_str(&printed.output).unwrap();
+        assert!(printed.success && schema.is_object(), "{name}");
+    }
+    let cedar = with_config(&world, &["schema", "cedar"]).await;
+    assert!(cedar.success && cedar.output.contains("action \"orders.v2.createOrder\""), "{}", cedar.output);
+    assert!(!run(&["schema"]).await.success);
+}
+
+#[tokio::test]
+async fn every_command_says_what_it_is_for() {
+    for command in [
+        &["serve"][..],
+        &["check"],
+        &["explain"],
+        &["schema"],
+        &["audit"],
+        &["audit", "verify"],
+        &["audit", "query"],
+        &["audit", "key"],
+    ] {
+        let help = run(&[command, &["--help"]].concat()).await;
+        assert!(help.success, "{command:?}");
+        let first = help.output.lines().next().unwrap();
+        assert!(first.len() > 10, "{command:?}: {first}");
+        assert!(help.output.contains("Usage: gateway"), "{command:?}");
+    }
+    let all = run(&["--help"]).await;
+    assert!(all.output.contains("Examples:") && all.output.contains("gateway check"), "{}", all.output);
+    let version = run(&["--version"]).await;
+    assert!(version.output.starts_with("gateway "), "{version:?}");
+    let unknown = run(&["chekc"]).await;
+    assert!(!unknown.success && unknown.errors.contains("check"), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn a_start_with_a_broken_file_ends_and_says_where() {
+    let world = World::new().await;
+    world.folder.replace("policies/limits.yaml", "quota: 600,", "quota: many,");
+    let printed = Gateway::try_start(&world.folder, &world.servers.pem()).await.unwrap_err();
+    assert!(printed.contains("policies/limits.yaml:9:"), "{printed}");
+    let ended = with_config(&world, &["serve"]).await;
+    assert!(!ended.success && ended.errors.contains("policies/limits.yaml:9:"), "{ended:?}");
+    let nowhere = run(&["serve", "--config", "/nowhere/gateway.yaml"]).await;
+    assert!(!nowhere.success && nowhere.errors.contains("/nowhere/gateway.yaml"), "{nowhere:?}");
+}
+
+#[tokio::test]
+async fn what_is_insecure_needs_its_name() {
+    type Change = fn(&mut Value);
+    let rows: [(Change, &str); 7] = [
+        (
+            |s| drop(s["listeners"]["plain"].as_object_mut().unwrap().remove("insecure_no_tls")),
+            "insecure_no_tls",
+        ),
+        (|s| s["listeners"]["plain"]["address"] = json!("0.0.0.0:0"), "insecure_no_tls_beyond_loopback"),
+        (|s| s["listeners"]["public"]["insecure_no_tls"] = json!(true), "both `tls` and `insecure_no_tls`"),
+        (|s| s["admin"]["address"] = json!("0.0.0.0:0"), "insecure_beyond_loopback"),
+        (|s| s["issuers"]["retail"]["keys"]["url"] = json!("http://127.0.0.1:1/jwks"), "insecure_http"),
+        (|s| s["listeners"]["plain"]["proxy_protocol"] = json!(true), "trusted_hops"),
+        (|s| s["credentials"]["odoo-key"]["from"] = json!("0dec0ded5ecret"), "file:"),
+    ];
+    for (change, named) in rows {
+        let mut world = World::new().await;
+        world.folder.settings(change);
+        let text = with_config(&world, &["check"]).await;
+        assert!(!text.success && text.output.contains(named), "{named}: {}", text.output);
+        assert!(!text.output.contains("0dec0ded5ecret"), "a secret was repeated: {}", text.output);
+        let started = with_config(&world, &["serve"]).await;
+        assert!(!started.success && started.errors.contains(named), "{named}: {started:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_insecure_and_has_its_name_is_told_at_the_start() {
+    let mut world = World::new().await;
+    world.folder.settings(|settings| settings["admin"]["insecure_beyond_loopback"] = json!(true));
+    let gateway = Gateway::start(&world).await;
+    let printed = gateway.printed();
+    let told =
+        |setting: &str| printed.lines().any(|l| l.contains("insecure setting is on") && l.contains(setting));
+    assert!(told("insecure_no_tls"), "{printed}");
+    assert!(told("insecure_beyond_loopback"), "{printed}");
+}
