@@ -16,6 +16,7 @@ mod audit;
 mod commands;
 mod handshake;
 mod keys;
+mod limits;
 mod rate_limit_fields;
 mod reload;
 mod trust;
