@@ -19,4 +19,5 @@ mod keys;
 mod limits;
 mod rate_limit_fields;
 mod reload;
+mod stop;
 mod trust;

@@ -80,10 +80,11 @@ impl Serve {
                 let reloader = Reloader::new(Arc::clone(&gateway), self.settings.config);
                 tokio::spawn(edge::listen(Arc::clone(&gateway), listeners));
                 let admin = tokio::net::TcpListener::from_std(admin_socket)?;
-                let (of, mut stopped) = (Arc::clone(&gateway), stopping());
+                let of = Arc::clone(&gateway);
                 let report: admin::Report = Arc::new(move || status::report(&of));
-                let stop = async move { drop(stopped.wait_for(|stopping| *stopping).await) };
-                tokio::spawn(admin::serve(admin, report, Arc::clone(gateway.metrics()), stop));
+                // Until the very end: that it stops, and what it still waits for, is told here.
+                let never = std::future::pending();
+                tokio::spawn(admin::serve(admin, report, Arc::clone(gateway.metrics()), never));
                 tokio::spawn(reloader.run(stopping()));
                 tokio::spawn(upkeep::run(Arc::clone(&gateway), move || announce(&ready), stopping()));
                 drain::run(&gateway).await;
