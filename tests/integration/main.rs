@@ -17,6 +17,7 @@ mod commands;
 mod handshake;
 mod keys;
 mod limits;
+mod oidc;
 mod rate_limit_fields;
 mod reload;
 mod stop;
