@@ -59,8 +59,8 @@ impl Bound {
 
 /// Serves all listeners until the gateway stops.
 pub async fn listen(gateway: Arc<Gateway>, listeners: Vec<(ListenerSettings, Bound)>) {
-    // Pingora retries and answers by settings that we do not use; each that matters is written out.
-    let conf = Arc::new(ServerConf { max_retries: 0, ..ServerConf::default() });
+    // What Pingora calls retries are tries: one, for a streamed body cannot be sent again.
+    let conf = Arc::new(ServerConf { max_retries: 1, ..ServerConf::default() });
     let mut proxy = HttpProxy::new(Phases::new(Arc::clone(&gateway)), conf);
     proxy.handle_init_modules();
     let edge = Edge { gateway, proxy: Arc::new(proxy) };
