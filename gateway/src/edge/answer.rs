@@ -30,7 +30,10 @@ pub async fn write(session: &mut Session, answer: Answer) -> pingora::Result<()>
     for (name, value) in &headers {
         head.append_header(name.clone(), value.clone())?;
     }
-    if !forbids_body(status) && !headers.contains_key(CONTENT_LENGTH) {
+    // RFC 9110 section 8.6: to HEAD, the length of the content that GET would have, which is not known of
+    // an answer that came without it; or none.
+    let unknown = bodyless && body.is_empty();
+    if !forbids_body(status) && !unknown && !headers.contains_key(CONTENT_LENGTH) {
         head.insert_header(CONTENT_LENGTH, HeaderValue::from(body.len()))?;
     }
     session.write_response_header(Box::new(head), bodyless).await?;
