@@ -64,7 +64,7 @@ async fn path(
     snapshot: Arc<Snapshot>,
     mut trail: Trail,
 ) -> pingora::Result<Served> {
-    let outcome = match clear(session.req_header(), &snapshot, connection, &mut trail).await {
+    let outcome = match clear(session.req_header(), gateway, &snapshot, connection, &mut trail).await {
         Ok(cleared) if cleared.route.operation().settings().streamed => {
             match check_streamed(session.req_header(), &cleared) {
                 Ok(()) => return Ok(Served::Streamed(snapshot, Box::new(cleared), Box::new(trail))),
@@ -82,6 +82,7 @@ async fn path(
 /// From the bytes of a head to the permission to act.
 async fn clear(
     parts: &Parts,
+    gateway: &Gateway,
     snapshot: &Snapshot,
     connection: &Connection,
     trail: &mut Trail,
@@ -112,6 +113,8 @@ async fn clear(
     let permit = permit.inspect_err(|_refused| snapshot.tell_limits(&caller, &route, trail))?;
     trail.permitted(&permit);
 
+    // What could not be recorded is not begun, and costs the caller nothing.
+    gateway.audit().expects(trail.strength()).map_err(Rejection::NotRecorded)?;
     let admission = snapshot.admit(&caller, &route, trail)?;
     Ok(Cleared { target, matched, route, caller, _permit: permit, _admission: admission })
 }
@@ -217,7 +220,9 @@ pub(crate) async fn finish(
         // No record, no answer: what the upstream said is withheld.
         Err(fault) => {
             gateway.metrics().audit_failed();
-            trail.conclude(gateway, snapshot, Err(Rejection::NotRecorded(fault)))
+            let asked = trail.record().upstream.is_some();
+            let rejection = if asked { Rejection::Withheld(fault) } else { Rejection::NotRecorded(fault) };
+            trail.conclude(gateway, snapshot, Err(rejection))
         }
     }
 }

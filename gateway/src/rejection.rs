@@ -52,6 +52,8 @@ pub enum Rejection {
     Response(ResponseFault),
     /// The request could not be recorded, so it is not answered.
     NotRecorded(NotRecorded),
+    /// The upstream was asked, and then that could not be recorded: what it said is withheld.
+    Withheld(NotRecorded),
     /// A fault of the gateway's own.
     Internal(&'static str),
 }
@@ -93,7 +95,7 @@ impl Rejection {
             Self::Request(fault) => fault.reason(),
             Self::Upstream(error) => error.reason(),
             Self::Response(fault) => fault.reason(),
-            Self::NotRecorded(_) => "audit-unavailable",
+            Self::NotRecorded(_) | Self::Withheld(_) => "audit-unavailable",
             Self::Internal(reason) => reason,
         }
     }
@@ -102,7 +104,7 @@ impl Rejection {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::NotRecorded(_) | Self::Internal(_) => Fault::Gateway,
+            Self::NotRecorded(_) | Self::Withheld(_) | Self::Internal(_) => Fault::Gateway,
             Self::Upstream(error) if error.fault == upstream::Fault::Busy => Fault::Gateway,
             Self::Body(BodyFault::Overloaded) | Self::Identity(IdentityError::KeysUnavailable { .. }) => {
                 Fault::Gateway
@@ -170,6 +172,9 @@ impl Rejection {
             Self::NotRecorded(_) => {
                 unavailable("The request cannot be recorded at the moment, so it is not served.")
             }
+            Self::Withheld(_) => unavailable(
+                "The request cannot be recorded at the moment, so its answer is withheld. Whether it was done is not known.",
+            ),
             Self::Internal(_) => Problem::new(
                 INTERNAL,
                 StatusCode::INTERNAL_SERVER_ERROR,

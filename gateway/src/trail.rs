@@ -362,7 +362,7 @@ impl Trail {
             }
             Fault::Gateway => {
                 let cause: Option<&(dyn std::error::Error + 'static)> = match rejection {
-                    Rejection::NotRecorded(fault) => Some(fault),
+                    Rejection::NotRecorded(fault) | Rejection::Withheld(fault) => Some(fault),
                     Rejection::Identity(fault @ IdentityError::KeysUnavailable { .. }) => Some(fault),
                     _ => None,
                 };

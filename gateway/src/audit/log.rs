@@ -203,6 +203,15 @@ impl Log {
         }
     }
 
+    /// Whether a record of this strength can be expected to be written, going by the last attempt: what
+    /// could not be recorded should not be begun.
+    ///
+    /// # Errors
+    /// It cannot; the log goes on trying, and tells by this when it works again.
+    pub fn expects(&self, strength: Strength) -> Result<(), NotRecorded> {
+        self.published.refuses(strength).map_or(Ok(()), |failure| Err(NotRecorded::Failed(failure)))
+    }
+
     /// How the log is doing.
     #[must_use]
     pub fn state(&self) -> LogState {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::checkpoint::Checkpoint;
 use super::error::AuditError;
+use super::log::Strength;
 use super::tree::{Frontier, Hash};
 
 /// The log at one moment.
@@ -33,6 +34,15 @@ pub enum Health {
     Healthy,
     /// The last attempt failed. The next success ends this, be it a record or a probe.
     Failing(Failure),
+}
+
+impl Health {
+    const fn failure(self) -> Option<Failure> {
+        match self {
+            Self::Healthy => None,
+            Self::Failing(failure) => Some(failure),
+        }
+    }
 }
 
 /// Why a record could not be written or synced.
@@ -128,6 +138,18 @@ impl Published {
     pub(super) fn is_failing(&self) -> bool {
         let told = self.told();
         (told.writing, told.syncing) != (Health::Healthy, Health::Healthy)
+    }
+
+    /// Why a record would not get this strength, going by the last attempt.
+    pub(super) fn refuses(&self, strength: Strength) -> Option<Failure> {
+        let told = self.told();
+        let (writing, syncing) = (told.writing.failure(), told.syncing.failure());
+        match strength {
+            Strength::Written => writing,
+            Strength::Durable => writing.or(syncing),
+            // It waits in the queue until the disk works again.
+            Strength::Queued => None,
+        }
     }
 
     pub(super) fn state(&self, queue_depth: usize) -> LogState {
