@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::Timestamp;
 
 use crate::audit::{
@@ -235,9 +235,7 @@ impl Trail {
 
     /// The upstream was called.
     pub(crate) fn called(&mut self, route: &Route, reply: &Result<Reply, UpstreamError>) {
-        self.record.credential = route
-            .credential()
-            .map(|used| CredentialPart { name: used.name().to_owned(), version: used.version().to_string() });
+        self.shown(route);
         let name = route.upstream().name().to_owned();
         self.record.upstream = Some(match reply {
             Ok(reply) => UpstreamPart {
@@ -261,6 +259,30 @@ impl Trail {
                 bytes_in: 0,
             },
         });
+    }
+
+    /// The upstream of a streamed operation has answered with this status, or failed before it did. The
+    /// bodies are still on their way, so their sizes are not known.
+    pub(crate) fn streamed(&mut self, route: &Route, status: Option<StatusCode>) {
+        self.shown(route);
+        let elapsed = microseconds(self.began.elapsed());
+        self.record.upstream = Some(UpstreamPart {
+            name: route.upstream().name().to_owned(),
+            address: None,
+            attempts: 1,
+            status: status.map(|status| status.as_u16()),
+            first_byte_us: status.map(|_| elapsed),
+            total_us: elapsed,
+            bytes_out: self.record.request_bytes,
+            bytes_in: 0,
+        });
+    }
+
+    /// What the upstream was shown.
+    fn shown(&mut self, route: &Route) {
+        self.record.credential = route
+            .credential()
+            .map(|used| CredentialPart { name: used.name().to_owned(), version: used.version().to_string() });
     }
 
     /// The upstream's answer breaks the contract; whether it passes is for the operation to say.

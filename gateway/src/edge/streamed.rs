@@ -165,6 +165,7 @@ impl ProxyHttp for Phases {
         let operation = cleared.route.operation();
         let settings = operation.settings();
         let method = session.req_header().method.clone();
+        trail.streamed(&cleared.route, Some(response.status));
         let checked = operation
             .check_streamed_response(&method, response.status, &response.headers)
             .map_err(Rejection::Response);
@@ -224,8 +225,11 @@ impl ProxyHttp for Phases {
         ) {
             (Some(Given(answer)), _) => Some(answer.clone()),
             (None, Progress::Streaming(streaming)) => {
-                let Streaming { snapshot, mut trail, .. } = *streaming;
+                let Streaming { snapshot, cleared, mut trail, .. } = *streaming;
                 let rejection = rejection(error);
+                if let Rejection::Upstream(_) = &rejection {
+                    trail.streamed(&cleared.route, None);
+                }
                 Some(exchange::finish(&self.gateway, &snapshot, &mut trail, Err(rejection)).await)
             }
             // The answer has begun: all that is left is to end the connection.
