@@ -287,6 +287,9 @@ impl Trail {
 
     /// The upstream's answer breaks the contract; whether it passes is for the operation to say.
     pub(crate) fn breached(&mut self, fault: &ResponseFault) {
+        if let Some(route) = &self.route {
+            route.metrics().response_violation();
+        }
         self.record.response_violations = match fault {
             ResponseFault::Violations(violations) => violations.as_slice().iter().map(part).collect(),
             ResponseFault::Malformed(violation) => vec![part(violation)],
