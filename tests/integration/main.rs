@@ -13,12 +13,16 @@
 
 mod architecture;
 mod audit;
+mod calls;
 mod commands;
 mod handshake;
 mod keys;
 mod limits;
 mod oidc;
+mod path;
 mod rate_limit_fields;
+mod refusals;
 mod reload;
 mod stop;
+mod streamed;
 mod trust;
