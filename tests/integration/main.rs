@@ -21,6 +21,7 @@ mod limits;
 mod oidc;
 mod path;
 mod rate_limit_fields;
+mod readme;
 mod refusals;
 mod reload;
 mod stop;
