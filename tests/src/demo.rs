@@ -55,7 +55,10 @@ pub async fn run(mode: Mode) -> Result<(), Box<dyn Error>> {
 
     let lines = worth_trying(served.addresses.port(), &program_from(&repository));
     let outcome = match mode {
-        Mode::Check => check(&repository, &lines).await,
+        Mode::Check => tokio::select! {
+            () = stop.asked() => Err("stopped before every line was tried".into()),
+            outcome = check(&repository, &lines) => outcome,
+        },
         Mode::Serve => {
             introduce(&served.addresses, &lines);
             tokio::select! {
@@ -132,6 +135,9 @@ fn introduce(addresses: &Addresses, lines: &[Line]) {
         println!("  {}", proofs(&caller));
     }
     println!("\nSix lines worth trying, pasted into another shell at the root of the repository.");
+    if PROXY_VARIABLES.iter().any(|name| std::env::var_os(name).is_some()) {
+        println!("Your shell sends requests through a proxy; first say: export no_proxy=localhost");
+    }
     for (number, line) in (1..).zip(lines) {
         println!("\n# {number}. {}\n#    Expect {}\n{}", line.title, line.expect, line.command);
     }
@@ -164,6 +170,7 @@ async fn check(repository: &Path, lines: &[Line]) -> Result<(), Box<dyn Error>> 
     for line in lines {
         let mut shell = Command::new("sh");
         shell.args(["-c", &line.command]).current_dir(repository).stdin(Stdio::null());
+        shell.env("no_proxy", "localhost");
         let output = tokio::task::spawn_blocking(move || shell.output()).await??;
         let printed = String::from_utf8_lossy(&output.stdout);
         match line.judge(&printed) {
@@ -192,6 +199,8 @@ fn in_order(mode: Mode, ended: ExitStatus) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// What makes curl call a proxy instead of `localhost`.
+const PROXY_VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 /// The issuer's tokens are good for five minutes.
 const RENEW_EVERY: Duration = Duration::from_secs(120);
 /// Soon enough to tell that the gateway has ended.
