@@ -66,6 +66,7 @@ struct Running {
 ///
 /// # Panics
 /// A server does not start, or an answer is not the expected one.
+#[expect(clippy::print_stderr, reason = "a run takes minutes: whoever waits sees how it goes")]
 pub async fn run(plan: &Plan) -> String {
     let mut world = World::new().await;
     let origin = Origin::start();
@@ -102,14 +103,14 @@ pub async fn run(plan: &Plan) -> String {
     // Everything on means that every request is in the audit log, too.
     let recorded = gateway.metric("gateway_audit_records_total", &[]).await;
     assert!(
-        (recorded - asked_of_gateway as f64).abs() < 0.5,
+        (recorded - f64::from(asked_of_gateway)).abs() < 0.5,
         "{asked_of_gateway} requests, {recorded} audit records"
     );
     report.markdown(plan)
 }
 
 /// One server's turn: a little to get warm, then the window. Gives the sample and how much was asked in all.
-async fn turn(plan: &Plan, one: &Running, workload: &Workload, world: &World) -> (Sample, u64) {
+async fn turn(plan: &Plan, one: &Running, workload: &Workload, world: &World) -> (Sample, u32) {
     let address = match workload.transport() {
         Transport::Plain => one.plain,
         Transport::Tls => one.tls,

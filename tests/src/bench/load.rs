@@ -30,7 +30,7 @@ pub(super) struct Client {
 
 /// What a window came to.
 pub(super) struct Count {
-    pub(super) requests: u64,
+    pub(super) requests: u32,
     pub(super) elapsed: Duration,
     /// What was measured when the window opened, and when its last answer was there.
     pub(super) before: Duration,
@@ -50,7 +50,7 @@ impl Client {
         warm_up: Duration,
         window: Duration,
         measure: impl Fn() -> Duration,
-    ) -> (u64, Count) {
+    ) -> (u32, Count) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         LocalSet::new().block_on(&runtime.expect("a runtime can be made"), async {
             let mut open = Vec::new();
@@ -86,7 +86,7 @@ async fn ask(
     open: Vec<Box<dyn Stream>>,
     workload: &Rc<Workload>,
     time: Duration,
-) -> (u64, Vec<Box<dyn Stream>>) {
+) -> (u32, Vec<Box<dyn Stream>>) {
     let deadline = Instant::now() + time;
     let tasks = open.into_iter().map(|mut stream| {
         let workload = Rc::clone(workload);

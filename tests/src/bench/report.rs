@@ -11,7 +11,7 @@ use super::{Plan, Server};
 /// What one turn came to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sample {
-    pub(super) requests: u64,
+    pub(super) requests: u32,
     pub(super) elapsed: Duration,
     pub(super) cpu: Duration,
 }
@@ -24,11 +24,11 @@ pub(super) struct Report {
 
 impl Sample {
     fn cpu_us(&self) -> f64 {
-        self.cpu.as_secs_f64() * 1e6 / self.requests as f64
+        self.cpu.as_secs_f64() * 1e6 / f64::from(self.requests)
     }
 
     fn per_second(&self) -> f64 {
-        self.requests as f64 / self.elapsed.as_secs_f64()
+        f64::from(self.requests) / self.elapsed.as_secs_f64()
     }
 }
 
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn a_server_is_told_beside_bare_pingora() {
         let mut report = Report::default();
-        let sample = |cpu_us| Sample {
+        let sample = |cpu_us: u64| Sample {
             requests: 1000,
             elapsed: Duration::from_secs(1),
             cpu: Duration::from_micros(1000 * cpu_us),

@@ -13,14 +13,14 @@ pub(super) fn of(process: u32) -> Duration {
     let path = format!("/proc/{process}/stat");
     let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
     let ticks = ticks(&text).unwrap_or_else(|| panic!("{path} is not understood: {text}"));
-    Duration::from_secs(1).mul_f64(ticks as f64 / *TICKS_PER_SECOND)
+    Duration::from_secs_f64(f64::from(ticks) / *TICKS_PER_SECOND)
 }
 
 /// proc(5): `utime` and `stime` are fields 14 and 15; field 2, the name, may hold spaces and parentheses.
-fn ticks(stat: &str) -> Option<u64> {
+fn ticks(stat: &str) -> Option<u32> {
     let mut after_name = stat.rsplit_once(") ")?.1.split(' ').skip(11);
     let (user, system) = (after_name.next()?, after_name.next()?);
-    Some(user.parse::<u64>().ok()? + system.parse::<u64>().ok()?)
+    Some(user.parse::<u32>().ok()? + system.parse::<u32>().ok()?)
 }
 
 static TICKS_PER_SECOND: LazyLock<f64> = LazyLock::new(|| {
