@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-/// `host` or `host:port`, in lower case.
+/// `host` or `host:port`, as written: a reader that compares two of them may do so byte by byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Authority(String);
 
@@ -24,7 +24,7 @@ impl Authority {
             }
         };
         let sound = (1..=HOST_BYTES_MAX).contains(&host.len()) && is_port(port);
-        sound.then(|| Self(text.to_ascii_lowercase()))
+        sound.then(|| Self(text.to_owned()))
     }
 }
 
@@ -53,9 +53,9 @@ mod tests {
             assert_eq!(Authority::parse(text.as_bytes()).map(|a| a.0).as_deref(), expected, "{text}");
         };
         check("api.example", Some("api.example"));
-        check("API.Example:8443", Some("api.example:8443"));
+        check("API.Example:8443", Some("API.Example:8443"));
         check("192.0.2.1:80", Some("192.0.2.1:80"));
-        check("[2001:DB8::1]:443", Some("[2001:db8::1]:443"));
+        check("[2001:DB8::1]:443", Some("[2001:DB8::1]:443"));
         check("[::1]", Some("[::1]"));
         for refused in [
             "", ":80", "a:", "a:b", "a:65536", "a:+1", "a:1:2", "u@a", "a/b", "a b", "a,b", "a%2eb", "[::1",
