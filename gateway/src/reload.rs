@@ -13,9 +13,11 @@ use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::diagnostic::Diagnostics;
+use crate::config::ListenerSettings;
+use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::gateway::Gateway;
 use crate::snapshot::Snapshot;
+use crate::upkeep;
 
 /// Watches the files a snapshot is built from.
 #[derive(Debug)]
@@ -56,8 +58,10 @@ impl Reloader {
             tokio::select! {
                 _ = stopping.changed() => return,
                 _ = hangup.recv() => {
+                    // Looked at before: what changes while they are read is a change still.
+                    let now = self.look().await;
                     self.reload().await;
-                    served = self.look().await;
+                    served = now;
                     before.clone_from(&served);
                 }
                 _ = tick.tick() => {
@@ -76,11 +80,23 @@ impl Reloader {
     async fn reload(&self) {
         let (gateway, settings) = (Arc::clone(&self.gateway), self.settings.clone());
         // Compiling contracts takes long; requests are served on other threads meanwhile.
-        let done = tokio::task::spawn_blocking(move || once(&gateway, &settings)).await;
-        if done.is_err() {
-            tracing::error!(
+        let done = tokio::task::spawn_blocking(move || load(&gateway, &settings)).await;
+        match done {
+            Ok(Ok(snapshot)) => {
+                // What is new among upstreams and issuers is unknown yet: nobody is to be refused for it.
+                tokio::join!(upkeep::fetch_keys(&snapshot), upkeep::look_up(&snapshot));
+                tracing::info!(snapshot = snapshot.id(), "the changed files serve");
+                self.gateway.swap(snapshot);
+            }
+            Ok(Err(mistakes)) => {
+                for mistake in mistakes.iter() {
+                    tracing::error!(%mistake, "a changed file does not load; the last good ones serve on");
+                }
+                self.gateway.keep(ReloadFault { at: Timestamp::now(), mistakes });
+            }
+            Err(_panicked) => tracing::error!(
                 "the reload failed by a fault of the gateway itself; the last good files serve on"
-            );
+            ),
         }
     }
 
@@ -90,24 +106,30 @@ impl Reloader {
     }
 }
 
-/// Builds a snapshot from the files as they are now, and lets it serve; or says why not.
-pub fn once(gateway: &Gateway, settings: &Path) {
+/// Builds a snapshot from the files as they are now; or says why not.
+fn load(gateway: &Gateway, settings: &Path) -> Result<Snapshot, Diagnostics> {
     let before = gateway.current();
-    match Snapshot::load(settings, Some(&before), gateway.metrics()) {
-        Ok((snapshot, warnings)) => {
-            for warning in warnings.iter() {
-                tracing::warn!(%warning, "a file is worth a look");
-            }
-            tracing::info!(snapshot = snapshot.id(), "the changed files serve");
-            gateway.swap(snapshot);
-        }
-        Err(mistakes) => {
-            for mistake in mistakes.iter() {
-                tracing::error!(%mistake, "a changed file does not load; the last good ones serve on");
-            }
-            gateway.keep(ReloadFault { at: Timestamp::now(), mistakes });
-        }
+    let (snapshot, warnings) = Snapshot::load(settings, Some(&before), gateway.metrics())?;
+    for warning in warnings.iter() {
+        tracing::warn!(%warning, "a file is worth a look");
     }
+    // A connection knows its listener by its place: other listeners would lend it their trust.
+    if !same_sockets(&before.settings().listeners, &snapshot.settings().listeners) {
+        let place = Place::file(&settings.display().to_string());
+        let mistake = Diagnostic::error(place, "the listeners are others than those that are open");
+        return Err(mistake
+            .help("restart the gateway to change names, addresses or TLS of listeners")
+            .into());
+    }
+    Ok(snapshot)
+}
+
+/// Whether the listeners are those whose sockets were bound at the start.
+fn same_sockets(open: &[ListenerSettings], wanted: &[ListenerSettings]) -> bool {
+    let socket = |listener: &ListenerSettings| {
+        (listener.name.clone(), listener.address, listener.tls.is_some(), listener.proxy_protocol)
+    };
+    open.iter().map(socket).eq(wanted.iter().map(socket))
 }
 
 /// Every file at or below the sources. What cannot be read looks like what is not there.
