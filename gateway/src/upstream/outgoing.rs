@@ -133,9 +133,19 @@ pub(super) fn frame(headers: &mut HeaderMap, method: &Method, authority: &Header
 }
 
 /// Families of fields: `Proxy-*` is about this hop; the others tell an upstream or a proxy before it
-/// what only the gateway may say, down to the database Odoo answers from.
-const PREFIXES_DROPPED: [&str; 8] =
-    ["proxy-", "x-forwarded-", "x-odoo-", "x-client-cert", "x-ssl-", "x-envoy-", "x-auth", "x-remote-"];
+/// what only the gateway may say, down to the database Odoo answers from and the
+/// session it takes the caller for (`X-Openerp-Session-Id`).
+const PREFIXES_DROPPED: [&str; 9] = [
+    "proxy-",
+    "x-forwarded-",
+    "x-odoo-",
+    "x-openerp-",
+    "x-client-cert",
+    "x-ssl-",
+    "x-envoy-",
+    "x-auth",
+    "x-remote-",
+];
 /// The fields written here, about.
 const OWN_FIELDS: usize = 10;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -236,7 +246,14 @@ mod tests {
         for name in ["x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url"] {
             check(name, &[]);
         }
-        for name in ["x-odoo-database", "x-odoo-anything", "x-host", "x-original-host", "x-http-method"] {
+        for name in [
+            "x-odoo-database",
+            "x-odoo-anything",
+            "x-openerp-session-id",
+            "x-host",
+            "x-original-host",
+            "x-http-method",
+        ] {
             check(name, &[]);
         }
         // Traces.
