@@ -14,7 +14,7 @@ use pingora::proxy::Session;
 use tracing::Instrument;
 
 use crate::contract::{CheckedRequest, Matched, Strictness, Target};
-use crate::edge::{self, Answer, Connection, HeadFault};
+use crate::edge::{self, Answer, BodyFault, Connection, HeadFault, Held};
 use crate::gateway::Gateway;
 use crate::identity::Caller;
 use crate::policy::Permit;
@@ -64,6 +64,8 @@ async fn path(
     snapshot: Arc<Snapshot>,
     mut trail: Trail,
 ) -> pingora::Result<Served> {
+    // What is held of the two bodies counts until the client has its answer.
+    let mut _held = None;
     let outcome = match clear(session.req_header(), gateway, &snapshot, connection, &mut trail).await {
         Ok(cleared) if cleared.route.operation().settings().streamed => {
             match check_streamed(session.req_header(), &cleared) {
@@ -71,11 +73,17 @@ async fn path(
                 Err(rejection) => Err(rejection),
             }
         }
-        Ok(cleared) => carry_out(session, gateway, &cleared, &mut trail).await,
+        Ok(cleared) => match carry_out(session, gateway, &cleared, &mut trail).await {
+            Ok((answer, held)) => {
+                _held = Some(held);
+                Ok(answer)
+            }
+            Err(rejection) => Err(rejection),
+        },
         Err(rejection) => Err(rejection),
     };
     let answer = finish(gateway, &snapshot, &mut trail, outcome).await;
-    edge::write(session, answer).await?;
+    edge::write(session, answer, gateway.limits.idle_time).await?;
     Ok(Served::Answered)
 }
 
@@ -139,11 +147,11 @@ async fn carry_out(
     gateway: &Gateway,
     cleared: &Cleared,
     trail: &mut Trail,
-) -> Result<Answer, Rejection> {
+) -> Result<(Answer, Held), Rejection> {
     let operation = cleared.route.operation();
     let settings = operation.settings();
     operation.check_request_head(session.req_header()).map_err(Rejection::Request)?;
-    let (body, _held) =
+    let (body, mut held) =
         edge::read(session, settings.request_bytes_max, gateway.limits.body_time, &gateway.buffered)
             .await
             .map_err(Rejection::Body)?;
@@ -159,6 +167,9 @@ async fn carry_out(
     let reply = forward(cleared, &checked, parts, headers, body).await;
     trail.called(&cleared.route, &reply);
     let reply = reply.map_err(Rejection::Upstream)?;
+    if !held.grow(reply.body.len()) {
+        return Err(Rejection::Body(BodyFault::Overloaded));
+    }
 
     if settings.strictness != Strictness::Off {
         let checked = operation.check_response_to(&parts.method, reply.status, &reply.headers, &reply.body);
@@ -171,7 +182,7 @@ async fn carry_out(
         }
     }
     let headers = cleared.route.incoming(&reply.headers, trail);
-    Ok(Answer { status: reply.status, headers, body: reply.body })
+    Ok((Answer { status: reply.status, headers, body: reply.body }, held))
 }
 
 /// What can be checked of a request whose body passes in pieces: everything but the body.

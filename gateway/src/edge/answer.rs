@@ -1,12 +1,16 @@
 //! How does an answer leave?
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
+use pingora::{Error, ErrorType};
+use tokio::time::timeout;
 
 /// What the caller gets: the whole of it, before the first byte leaves.
 #[derive(Debug, Clone)]
@@ -19,21 +23,33 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// Writes the answer to the client.
+/// Writes the answer to the client, within `time` in all.
 ///
 /// # Errors
 /// The client is gone or does not read.
-pub async fn write(session: &mut Session, answer: Answer) -> pingora::Result<()> {
+pub async fn write(session: &mut Session, answer: Answer, time: Duration) -> pingora::Result<()> {
+    // Pingora bounds the writing of a body, but not that of a head.
+    let Ok(written) = timeout(time, write_whole(session, answer)).await else {
+        return Error::e_explain(ErrorType::WriteTimedout, "the client does not read its answer");
+    };
+    written
+}
+
+async fn write_whole(session: &mut Session, answer: Answer) -> pingora::Result<()> {
     let Answer { status, headers, body } = answer;
+    // RFC 9110 section 10.1.1: a client that waits for a 100 and gets this answer instead may leave the
+    // body out. What it sends next must not be taken for that body.
+    if session.req_header().headers.contains_key(EXPECT) && !session.downstream_session.is_body_done() {
+        session.set_keepalive(None);
+    }
     let bodyless = session.req_header().method == Method::HEAD || forbids_body(status);
     let mut head = ResponseHeader::build(status, Some(headers.len().saturating_add(2)))?;
     for (name, value) in &headers {
         head.append_header(name.clone(), value.clone())?;
     }
-    // RFC 9110 section 8.6: to HEAD, the length of the content that GET would have, which is not known of
-    // an answer that came without it; or none.
-    let unknown = bodyless && body.is_empty();
-    if !forbids_body(status) && !unknown && !headers.contains_key(CONTENT_LENGTH) {
+    // RFC 9110 section 8.6: to HEAD, only the length that GET would have got. An upstream's is not known.
+    let length_is_known = !forbids_body(status) && (!bodyless || !body.is_empty());
+    if length_is_known && !headers.contains_key(CONTENT_LENGTH) {
         head.insert_header(CONTENT_LENGTH, HeaderValue::from(body.len()))?;
     }
     session.write_response_header(Box::new(head), bodyless).await?;
@@ -44,7 +60,7 @@ pub async fn write(session: &mut Session, answer: Answer) -> pingora::Result<()>
 }
 
 /// RFC 9110 sections 15.2, 15.3.5 and 15.4.5.
-fn forbids_body(status: StatusCode) -> bool {
+pub(super) fn forbids_body(status: StatusCode) -> bool {
     status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 

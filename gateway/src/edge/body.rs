@@ -59,7 +59,8 @@ impl Buffered {
 }
 
 impl Held {
-    fn grow(&mut self, bytes: usize) -> bool {
+    /// Accounts for more; whether it may be held.
+    pub(crate) fn grow(&mut self, bytes: usize) -> bool {
         let before = self.buffered.held.fetch_add(bytes, Ordering::AcqRel);
         self.bytes = self.bytes.saturating_add(bytes);
         before.saturating_add(bytes) <= self.buffered.max

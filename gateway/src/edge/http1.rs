@@ -44,6 +44,8 @@ pub(super) async fn serve(
         // The wait for the next head is ours; Pingora only needs to know whether there may be one.
         session.set_keepalive(keep.then_some(limits.idle_time.as_secs()));
         session.set_write_timeout(Some(limits.idle_time));
+        // A body that was refused is read away before the next request, but not for as long as it lasts.
+        session.set_total_drain_timeout(Some(LINGER));
         match edge.proxy.process_new_http(session, &shutdown).await {
             Some(reused) => stream = reused.consume().0,
             None => return,
@@ -89,8 +91,8 @@ async fn refuse(edge: &Edge, connection: &Arc<Connection>, stream: &mut Stream, 
     if timeout(LINGER, written).await.is_ok_and(|done| done.is_ok()) {
         linger(stream).await;
     }
-    // The connection ends now, whether it says so or not.
-    drop(AsyncWriteExt::shutdown(stream).await);
+    // The connection ends now, whether it says so or not; a client that reads nothing is not told.
+    drop(timeout(LINGER, AsyncWriteExt::shutdown(stream)).await);
 }
 
 /// Reads on for a moment, so that the answer is not lost to a reset for bytes that were still coming.

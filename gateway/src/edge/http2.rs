@@ -30,6 +30,8 @@ pub(super) async fn serve(edge: &Edge, stream: Stream, mut shutdown: ShutdownWat
     };
     let open = Arc::new(Open::default());
     let (mut stopping, mut malformed) = (false, 0_usize);
+    let streams_max = usize::try_from(limits.streams_per_connection.get()).unwrap_or(usize::MAX);
+    let running_max = streams_max.saturating_mul(RUNNING_PER_STREAM);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -42,6 +44,8 @@ pub(super) async fn serve(edge: &Edge, stream: Stream, mut shutdown: ShutdownWat
             () = open.idle_for(limits.idle_time) => return,
         };
         match accepted {
+            // A stream that its client reset is free for the protocol, but its request still runs.
+            Ok(Some(H2Accept::Session(_))) if open.count() >= running_max => return,
             Ok(Some(H2Accept::Session(session))) => spawn(edge, session, Arc::clone(&open), &shutdown),
             Ok(Some(H2Accept::Rejected)) if malformed < MALFORMED_STREAMS_MAX => {
                 malformed = malformed.saturating_add(1);
@@ -54,10 +58,13 @@ pub(super) async fn serve(edge: &Edge, stream: Stream, mut shutdown: ShutdownWat
 fn spawn(edge: &Edge, session: HttpSession, open: Arc<Open>, shutdown: &ShutdownWatch) {
     let (proxy, shutdown) = (Arc::clone(&edge.proxy), shutdown.clone());
     let stream = open.begin();
+    let mut session = ServerSession::new_http2(session);
+    // RFC 9113 section 10.5: a client that opens no window would hold its answer for ever.
+    session.set_write_timeout(Some(edge.gateway.limits.idle_time));
     tokio::spawn(async move {
         let _stream = stream;
         // HTTP/2 has no connection to hand back: the streams share it.
-        drop(proxy.process_new_http(ServerSession::new_http2(session), &shutdown).await);
+        drop(proxy.process_new_http(session, &shutdown).await);
     });
 }
 
@@ -89,11 +96,15 @@ impl Open {
         OpenStream(Arc::clone(self))
     }
 
+    fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
     /// Ends when nothing has been served for this long.
     async fn idle_for(&self, idle: std::time::Duration) {
         loop {
             let ended = self.ended.notified();
-            if self.count.load(Ordering::Acquire) == 0 {
+            if self.count() == 0 {
                 if timeout(idle, ended).await.is_err() {
                     return;
                 }
@@ -113,5 +124,8 @@ impl Drop for OpenStream {
 
 /// Streams with a head that h2 itself refused; a client with more of them is not speaking HTTP.
 const MALFORMED_STREAMS_MAX: usize = 16;
+/// An honest client resets a stream now and then and opens another; one with more requests running than
+/// this for each stream it may have (CVE-2023-44487) loses its connection.
+const RUNNING_PER_STREAM: usize = 2;
 /// Streams that may be reset before they were accepted, or reset by us for errors.
 const RESETS_MAX: usize = 32;

@@ -237,7 +237,7 @@ impl ProxyHttp for Phases {
         };
         let status = answer.as_ref().map_or(StatusCode::INTERNAL_SERVER_ERROR, |answer| answer.status);
         if let Some(answer) = answer
-            && let Err(fault) = answer::write(session, answer).await
+            && let Err(fault) = answer::write(session, answer, self.gateway.limits.idle_time).await
         {
             tracing::debug!(%fault, "a refusal could not be written");
         }
