@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::prelude::HttpPeer;
@@ -43,8 +43,9 @@ pub(super) enum Progress {
     Received,
     /// It is streamed, and its answer has not begun.
     Streaming(Box<Streaming>),
-    /// Its answer has begun, so it is recorded and nothing can be changed any more.
-    Begun { request_left: usize, answer_left: usize },
+    /// Its answer has begun, so it is recorded and nothing can be changed any more. It is kept, because
+    /// it counts among its caller's requests in flight until it ends.
+    Begun { request_left: usize, answer_left: usize, _cleared: Box<Cleared> },
 }
 
 /// A streamed operation on its way.
@@ -153,6 +154,8 @@ impl ProxyHttp for Phases {
         progress: &mut Progress,
     ) -> pingora::Result<()> {
         if response.status.is_informational() {
+            // RFC 9110 section 15.2: it says nothing final; its fields are judged by nobody, so none pass.
+            *response = ResponseHeader::build(response.status, Some(0))?;
             return Ok(());
         }
         let Streaming { snapshot, cleared, mut trail, received } =
@@ -182,19 +185,16 @@ impl ProxyHttp for Phases {
         if refused || answer.status != response.status {
             return Err(given(answer));
         }
-        let length = response.headers.get(CONTENT_LENGTH).cloned();
         let mut built = ResponseHeader::build(answer.status, Some(answer.headers.len()))?;
         for (name, value) in &answer.headers {
             built.append_header(name.clone(), value.clone())?;
         }
-        match length {
-            Some(length) => built.insert_header(CONTENT_LENGTH, length)?,
-            None => built.insert_header(TRANSFER_ENCODING, "chunked")?,
-        }
+        frame(&mut built, response, session.req_header().version)?;
         *response = built;
         *progress = Progress::Begun {
             request_left: settings.request_bytes_max.saturating_sub(received),
             answer_left: settings.response_bytes_max,
+            _cleared: Box::new(cleared),
         };
         Ok(())
     }
@@ -248,6 +248,21 @@ impl ProxyHttp for Phases {
         // What was refused is in the audit log, with its reason.
         true
     }
+}
+
+/// How the end of a streamed body is told to the client, in the one way it is told to us.
+fn frame(built: &mut ResponseHeader, came: &ResponseHeader, client: Version) -> pingora::Result<()> {
+    let has_content = !answer::forbids_body(came.status);
+    if came.headers.contains_key(TRANSFER_ENCODING) {
+        // RFC 9112 section 6.1: no coding where there is no content, and none for a client of HTTP/1.0,
+        // to whom the end of the connection is the end of the body.
+        if has_content && client != Version::HTTP_10 {
+            built.insert_header(TRANSFER_ENCODING, "chunked")?;
+        }
+    } else if let Some(length) = came.headers.get(CONTENT_LENGTH).filter(|_| has_content) {
+        built.insert_header(CONTENT_LENGTH, length.clone())?;
+    }
+    Ok(())
 }
 
 /// A refusal that travels through Pingora as an error.
