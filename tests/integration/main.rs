@@ -12,6 +12,7 @@
 )]
 
 mod architecture;
+mod attacks;
 mod audit;
 mod calls;
 mod commands;
