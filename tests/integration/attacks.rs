@@ -1,4 +1,5 @@
-//! What does a hostile client, upstream or moment do to the gateway? Each test is an attack that worked once.
+//! What does a hostile client, upstream or moment do to the gateway? Each test is an attack that worked once,
+//! or would if one of the defences behind it were taken away.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -140,6 +141,37 @@ async fn the_rest_of_a_refused_body_is_not_awaited_for_as_long_as_it_lasts() {
         assert!(begun.elapsed() < Duration::from_secs(8), "the connection is held");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+#[tokio::test]
+async fn a_client_that_is_still_sending_hears_why_it_is_refused() {
+    let world = World::new().await;
+    let gateway = Gateway::start(&world).await;
+    let mut client = gateway.raw().await;
+    let head = "POST /orders/v2/orders HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
+    client.send(format!("{head}Content-Length: 60000\r\n\r\n")).await.unwrap();
+    // It sends on, as clients do that write a whole request before they read.
+    for _ in 0..6 {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        client.send(" ".repeat(10_000)).await.unwrap();
+    }
+    assert_eq!(client.reply().await.unwrap().map(|reply| reply.status), Some(401));
+    client.send(format!("GET {STATUS} HTTP/1.1\r\nHost: a\r\n\r\n")).await.unwrap();
+    assert_eq!(client.reply().await.unwrap().map(|reply| reply.status), Some(200));
+}
+
+#[tokio::test]
+async fn after_a_body_that_is_broken_nothing_more_is_read() {
+    let world = World::new().await;
+    let gateway = Gateway::start(&world).await;
+    let token = world.mint("acme-marketplace").sign();
+    let mut client = gateway.raw_tls(Some(&world.identity("acme-marketplace"))).await.unwrap();
+    let head = format!("POST /orders/v2/orders HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n");
+    let head = format!("{head}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let smuggled = format!("GET {STATUS} HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.send(format!("{head}zz\r\n{{}}\r\n0\r\n\r\n{smuggled}")).await.unwrap();
+    let all = String::from_utf8_lossy(&client.read_to_end().await.unwrap_or_default()).into_owned();
+    assert!(all.matches("HTTP/1.1 ").count() <= 1 && !all.contains("200 OK"), "{all}");
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ impl Drop for Held {
 /// Reads the whole body, at most `max` bytes, within `time` in all.
 ///
 /// # Errors
-/// [`BodyFault`]; the rest of the body is then unread and the connection is not used again.
+/// [`BodyFault`]; the rest of the body is then unread.
 pub async fn read(
     session: &mut Session,
     max: usize,
@@ -89,7 +89,12 @@ pub async fn read(
     }
     let mut held = buffered.hold(announced.unwrap_or(0)).ok_or(BodyFault::Overloaded)?;
     let whole = timeout(time, chunks(session, max, announced, &mut held)).await;
-    Ok((whole.map_err(|_elapsed| BodyFault::Slow)??, held))
+    let whole = whole.unwrap_or(Err(BodyFault::Slow));
+    if let Err(BodyFault::Broken | BodyFault::Slow) = whole {
+        // Where this body ends, and so where another request would begin, is not known any more.
+        session.set_keepalive(None);
+    }
+    Ok((whole?, held))
 }
 
 async fn chunks(

@@ -44,7 +44,9 @@ pub(super) async fn serve(
         // The wait for the next head is ours; Pingora only needs to know whether there may be one.
         session.set_keepalive(keep.then_some(limits.idle_time.as_secs()));
         session.set_write_timeout(Some(limits.idle_time));
-        // A body that was refused is read away before the next request, but not for as long as it lasts.
+        // A client that is still sending would lose its answer to a reset if the connection were closed
+        // (RFC 9112 section 9.6): the rest of its body is read away, though not for as long as it lasts.
+        session.set_close_on_response_before_downstream_finish(false);
         session.set_total_drain_timeout(Some(LINGER));
         match edge.proxy.process_new_http(session, &shutdown).await {
             Some(reused) => stream = reused.consume().0,
