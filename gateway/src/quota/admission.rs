@@ -89,8 +89,12 @@ impl Quotas {
     ) -> Result<Admission, Exceeded> {
         let now = self.count(now);
         self.accounts.with(caller, |account| {
+            // A plan counts cost, so that one quota serves dear and cheap calls; the limit of an operation
+            // counts its calls, which cost all the same.
+            let costs = plan.windows().iter().map(|_| cost).chain(std::iter::repeat(NonZeroU32::MIN));
             let verdicts: Vec<Verdict> = applying(plan, operation.map(Arc::as_ref))
-                .map(|window| window.judge(account.whole_at(window), now, cost))
+                .zip(costs)
+                .map(|(window, cost)| window.judge(account.whole_at(window), now, cost))
                 .collect();
             if let Some(exceeded) = over_a_window(account, &verdicts, plan, operation, now) {
                 return Err(exceeded);
@@ -371,6 +375,8 @@ mod tests {
         assert_eq!(call("a").unwrap_err().violated(), ["orders.v2.create/hourly".into()]);
         assert!(call("b").is_ok());
         assert!(admit(&quotas, "a", &plan, began).is_ok(), "another operation is not limited by it");
+        let dear = quotas.admit("c", &plan, Some(&operation), cost(2), began).unwrap();
+        assert_eq!(remaining(dear.standing()), [0, 1, 0], "the plan counts cost, the operation its calls");
     }
 
     #[test]
