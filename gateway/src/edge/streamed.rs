@@ -236,6 +236,8 @@ impl ProxyHttp for Phases {
             (None, Progress::Received | Progress::Begun { .. }) => None,
         };
         let status = answer.as_ref().map_or(StatusCode::INTERNAL_SERVER_ERROR, |answer| answer.status);
+        // The connection ends with this answer, so the answer says so: RFC 9112 section 9.6.
+        session.downstream_session.set_keepalive(None);
         if let Some(answer) = answer
             && let Err(fault) = answer::write(session, answer, self.gateway.limits.idle_time).await
         {
