@@ -22,6 +22,7 @@ mod limits;
 mod oidc;
 mod path;
 mod rate_limit_fields;
+mod raw;
 mod readme;
 mod refusals;
 mod reload;
