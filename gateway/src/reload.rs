@@ -13,11 +13,9 @@ use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::ListenerSettings;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::gateway::Gateway;
 use crate::snapshot::Snapshot;
-use crate::upkeep;
 
 /// Watches the files a snapshot is built from.
 #[derive(Debug)]
@@ -84,7 +82,7 @@ impl Reloader {
         match done {
             Ok(Ok(snapshot)) => {
                 // What is new among upstreams and issuers is unknown yet: nobody is to be refused for it.
-                tokio::join!(upkeep::fetch_keys(&snapshot), upkeep::look_up(&snapshot));
+                snapshot.warm().await;
                 tracing::info!(snapshot = snapshot.id(), "the changed files serve");
                 self.gateway.swap(snapshot);
             }
@@ -114,7 +112,7 @@ fn load(gateway: &Gateway, settings: &Path) -> Result<Snapshot, Diagnostics> {
         tracing::warn!(%warning, "a file is worth a look");
     }
     // A connection knows its listener by its place: other listeners would lend it their trust.
-    if !same_sockets(&before.settings().listeners, &snapshot.settings().listeners) {
+    if !snapshot.settings().listens_where(before.settings()) {
         let place = Place::file(&settings.display().to_string());
         let mistake = Diagnostic::error(place, "the listeners are others than those that are open");
         return Err(mistake
@@ -122,14 +120,6 @@ fn load(gateway: &Gateway, settings: &Path) -> Result<Snapshot, Diagnostics> {
             .into());
     }
     Ok(snapshot)
-}
-
-/// Whether the listeners are those whose sockets were bound at the start.
-fn same_sockets(open: &[ListenerSettings], wanted: &[ListenerSettings]) -> bool {
-    let socket = |listener: &ListenerSettings| {
-        (listener.name.clone(), listener.address, listener.tls.is_some(), listener.proxy_protocol)
-    };
-    open.iter().map(socket).eq(wanted.iter().map(socket))
 }
 
 /// Every file at or below the sources. What cannot be read looks like what is not there.

@@ -5,18 +5,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::gateway::Gateway;
-use crate::snapshot::Snapshot;
 
 /// Does the chores until the gateway stops; calls `ready` once the first round is done.
 pub async fn run(gateway: Arc<Gateway>, ready: impl FnOnce(), mut stopping: watch::Receiver<bool>) {
     // Whoever waits for us wants to be served, not refused for keys that were not fetched yet.
-    let snapshot = gateway.current();
-    tokio::join!(fetch_keys(&snapshot), look_up(&snapshot));
-    drop(snapshot);
+    gateway.current().warm().await;
     ready();
     let mut keys = tokio::time::interval(KEYS_EVERY);
     let mut names = tokio::time::interval(NAMES_EVERY);
@@ -24,22 +20,10 @@ pub async fn run(gateway: Arc<Gateway>, ready: impl FnOnce(), mut stopping: watc
     loop {
         tokio::select! {
             _ = stopping.changed() => return,
-            _ = keys.tick() => fetch_keys(&gateway.current()).await,
-            _ = names.tick() => look_up(&gateway.current()).await,
+            _ = keys.tick() => gateway.current().fetch_keys().await,
+            _ = names.tick() => gateway.current().look_up().await,
             _ = sweep.tick() => gateway.current().quotas().sweep(Instant::now()),
         }
-    }
-}
-
-/// Fetches the keys of issuers that are due.
-pub(crate) async fn fetch_keys(snapshot: &Snapshot) {
-    snapshot.identities().issuers().refresh(Timestamp::now()).await;
-}
-
-/// Looks up the names of upstreams.
-pub(crate) async fn look_up(snapshot: &Snapshot) {
-    for unresolved in snapshot.upstreams().resolve().await {
-        tracing::warn!(%unresolved, "the addresses known before stay in use");
     }
 }
 

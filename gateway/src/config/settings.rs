@@ -57,6 +57,17 @@ pub struct Settings {
     pub sources: Vec<PathBuf>,
 }
 
+impl Settings {
+    /// Whether its listeners are those of `other`: the same sockets, in the same places.
+    #[must_use]
+    pub fn listens_where(&self, other: &Self) -> bool {
+        let socket = |listener: &ListenerSettings| {
+            (listener.name.clone(), listener.address, listener.tls.is_some(), listener.proxy_protocol)
+        };
+        self.listeners.iter().map(socket).eq(other.listeners.iter().map(socket))
+    }
+}
+
 /// One listener.
 #[derive(Debug, Clone)]
 pub struct ListenerSettings {

@@ -290,6 +290,23 @@ impl Snapshot {
         Ok(Some(admission))
     }
 
+    /// Fetches what the files only name: keys of issuers and addresses of upstreams.
+    pub(crate) async fn warm(&self) {
+        tokio::join!(self.fetch_keys(), self.look_up());
+    }
+
+    /// Fetches the keys of issuers that are due.
+    pub(crate) async fn fetch_keys(&self) {
+        self.identities.issuers().refresh(Timestamp::now()).await;
+    }
+
+    /// Looks up the names of upstreams.
+    pub(crate) async fn look_up(&self) {
+        for unresolved in self.upstreams.resolve().await {
+            tracing::warn!(%unresolved, "the addresses known before stay in use");
+        }
+    }
+
     /// One line that says what was loaded.
     #[must_use]
     pub fn summary(&self) -> String {
