@@ -52,7 +52,9 @@ where
     let filter = EnvFilter::try_new(format!("{QUIET},{filter}")).map_err(LoggingError::Filter)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     Ok(match format {
-        Format::Json => Box::new(lines.json().flatten_event(true).with_current_span(true).with_span_list(false).finish()),
+        Format::Json => {
+            Box::new(lines.json().flatten_event(true).with_current_span(true).with_span_list(false).finish())
+        }
         Format::Readable => Box::new(lines.with_ansi(false).finish()),
     })
 }
