@@ -107,7 +107,7 @@ async fn a_killed_gateway_has_recorded_everything_it_answered() {
             caller.await.unwrap();
         }
         let recorded = ids(&gateway.audit(&[]).await);
-        let answered = answered.lock().unwrap();
+        let answered = answered.lock().unwrap().clone();
         let lost: Vec<_> = answered.difference(&recorded).collect();
         assert!(lost.is_empty(), "round {round}: answered and not recorded: {lost:?}");
         assert!(recorded.len() >= before + answered.len(), "the log of before is still there");

@@ -8,6 +8,8 @@
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
     clippy::print_stderr,
+    clippy::too_many_lines,
+    clippy::cognitive_complexity,
     reason = "a test ends at the first thing that is not as it should be"
 )]
 

@@ -62,7 +62,6 @@ async fn every_good_call_works(protocol: Protocol) {
     let records = gateway.audit(&[]).await;
     let samples = Samples::load(&repository::folder("contracts"));
     for one in &made {
-        println!("{}", one.call.name());
         check_answer(one, &samples);
         check_what_the_upstream_saw(one, protocol);
         let id = one.reply.header("x-request-id").unwrap();

@@ -55,7 +55,7 @@ async fn open_world() -> World {
 
 /// Whether another server could read no other request out of these bytes.
 fn is_unambiguous(seen: &Received) -> Result<(), String> {
-    let head = std::str::from_utf8(&seen.head).map_err(|_| "a head that is no text")?;
+    let head = std::str::from_utf8(&seen.head).map_err(|_not_text| "a head that is no text")?;
     if head.replace("\r\n", "").contains(|c: char| c.is_control() && c != '\t') {
         return Err("a control byte in the head".to_owned());
     }

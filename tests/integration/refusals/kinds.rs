@@ -23,7 +23,7 @@ pub(super) enum Kind {
     UnsignedToken,
     ForgedToken,
     UnregisteredClient,
-    WrongKind,
+    CallerNotServed,
     MissingScope,
     PolicyRefused,
     MissingCertificate,
@@ -128,7 +128,7 @@ pub(super) const CANNOT_APPLY: &[(Kind, &[&str], &str)] = &[
     (Kind::ForgedToken, &[PUBLIC, "stock.v1.countStock"], "it takes no token"),
     (Kind::UnregisteredClient, &[PUBLIC, "stock.v1.countStock"], "it takes no token"),
     (
-        Kind::WrongKind,
+        Kind::CallerNotServed,
         &[
             "orders.v2.fetchOrder",
             "returns.v1.fetchReturn",
@@ -172,7 +172,7 @@ impl Kind {
         Self::UnsignedToken,
         Self::ForgedToken,
         Self::UnregisteredClient,
-        Self::WrongKind,
+        Self::CallerNotServed,
         Self::MissingScope,
         Self::PolicyRefused,
         Self::MissingCertificate,
@@ -229,7 +229,7 @@ impl Kind {
                 attempt.certificate = None;
                 with_any_certificate(attempt, call)
             }
-            Self::WrongKind => worlds::as_stranger(attempt, call, world, kind_outside(call)),
+            Self::CallerNotServed => worlds::as_stranger(attempt, call, world, kind_outside(call)),
             Self::MissingScope => {
                 let mut attempt = token(attempt, call, world, |mint| mint.scope("unrelated:read"));
                 if !asks_for_both(call) {
@@ -328,7 +328,7 @@ impl Kind {
             Self::UnsignedToken => invalid("token-algorithm"),
             Self::ForgedToken => invalid("token-signature"),
             Self::UnregisteredClient => refused(403, "/unknown-caller", "caller-unknown"),
-            Self::WrongKind => refused(403, "/kind-not-served", "kind-not-served"),
+            Self::CallerNotServed => refused(403, "/kind-not-served", "kind-not-served"),
             Self::MissingScope => Expected {
                 challenge: Some("error=\"insufficient_scope\", scope=\""),
                 ..refused(403, "/insufficient-scope", "scope-insufficient")
