@@ -99,12 +99,22 @@ async fn a_policy_change_that_breaks_a_test_is_told_before_it_is_live() {
     assert!(text.output.contains("customer service sees nobody from a café"), "{}", text.output);
 }
 
+/// Runs `gateway explain` with these arguments, written as in a shell; `FOLDER` is that of the world.
+async fn explained(world: &World, arguments: &str, served: bool, said: &[&str]) {
+    let arguments = arguments.replace("FOLDER", &world.folder.path().to_string_lossy());
+    let words: Vec<&str> = std::iter::once("explain").chain(arguments.split(' ')).collect();
+    let finished = with_config(world, &words).await;
+    assert_eq!(finished.success, served, "{arguments}: {finished:?}");
+    assert_eq!(finished.output.contains("REFUSED"), !served, "{arguments}: {finished:?}");
+    for one in said {
+        assert!(finished.output.contains(one), "`{one}` is not said of {arguments}:\n{}", finished.output);
+    }
+    assert!(world.odoo.seen().is_empty() && world.warehouse.seen().is_empty(), "nothing is sent");
+}
+
 #[tokio::test]
-async fn explain_says_what_would_happen_and_why() {
+async fn explain_says_what_would_happen_to_an_order_and_why() {
     let world = World::new().await;
-    let acme = ["explain", "--caller", "acme-marketplace"];
-    let order =
-        ["--method", "POST", "--path", "/orders/v2/orders", "--scope", "orders:write", "--certificate"];
     let good = json!({
         "reference": "ACME-2026-004711", "channel": "acme", "placedAt": "2026-11-02T09:14:07Z", "currency": "EUR",
         "customer": {"customerId": "C10042", "name": "Ada Example", "email": "ada@customer.example"},
@@ -114,112 +124,59 @@ async fn explain_says_what_would_happen_and_why() {
     world.folder.write("good.json", &good.to_string());
     world.folder.write("bad.json", &good.to_string().replace("\"MUG-0042\"", "42"));
     world.folder.write("broken.json", "{\"a\": 1, \"a\": 2}");
-    let file = |name: &str| world.folder.join(name).to_string_lossy().into_owned();
-    let (good, bad, broken) = (file("good.json"), file("bad.json"), file("broken.json"));
-    let rows: Vec<(Vec<&str>, bool, &[&str])> = vec![
-        (
-            [&acme[..], &order, &["--body", &good]].concat(),
-            true,
-            &[
-                "orders.v2.createOrder",
-                "permitted by marketplace-places-orders",
-                "plan marketplace",
-                "costs 5",
-                "odoo",
-            ],
-        ),
-        ([&acme[..], &order, &["--body", &bad]].concat(), false, &["request    REFUSED", "/lines/0/sku"]),
-        ([&acme[..], &order, &["--body", &broken]].concat(), false, &["request    REFUSED"]),
-        (
-            [&acme[..], &["--path", "/orders/v9/orders"]].concat(),
-            false,
-            &["match      REFUSED: operation-unknown"],
-        ),
-        (
-            [&acme[..], &["--method", "PATCH", "--path", "/orders/v2/orders"]].concat(),
-            false,
-            &["method-not-allowed"],
-        ),
-        ([&acme[..], &["--path", "/orders/v2/../v1/orders"]].concat(), false, &["target     REFUSED"]),
-        ([&acme[..], &["--path", "/orders/v2/orders/S00042"]].concat(), false, &["no proof is not enough"]),
-        (
-            [&acme[..], &["--path", "/orders/v2/orders/S00042", "--scope", "stock:read"]].concat(),
-            false,
-            &["scopes     REFUSED: present: stock:read", "insufficient-scope"],
-        ),
-        (
-            [&acme[..], &["--path", "/orders/v2/orders?channel=other", "--scope", "orders:read"]].concat(),
-            false,
-            &["marketplace-lists-own-channel-only", "policy-refused"],
-        ),
-        (
-            vec![
-                "explain",
-                "--caller",
-                "swift-carrier",
-                "--path",
-                "/orders/v2/orders/S00042",
-                "--scope",
-                "orders:read",
-            ],
-            false,
-            &["carriers-stay-with-shipments", "guards.cedar"],
-        ),
-        (
-            vec![
-                "explain",
-                "--caller",
-                "reconciliation-bot",
-                "--path",
-                "/stock/v1/levels/MUG-0042/BER-01",
-                "--method",
-                "PUT",
-                "--certificate",
-            ],
-            false,
-            &["kind       REFUSED: serves service, not bot"],
-        ),
-        (
-            vec!["explain", "--caller", "acme", "--path", "/orders/v2/orders/S00042"],
-            false,
-            &["acme-marketplace"],
-        ),
-        (
-            [
-                &acme[..],
-                &[
-                    "--path",
-                    "/orders/v1/orders/S00042",
-                    "--scope",
-                    "orders:read",
-                    "--certificate",
-                    "--time",
-                    "2099-01-01T00:00:00Z",
-                ],
-            ]
-            .concat(),
-            false,
-            &["lifecycle  REFUSED", "version-retired"],
-        ),
-        (
-            vec!["explain", "--path", "/stock/v1/status"],
-            true,
-            &["public", "everyone-sees-stock-status", "warehouse"],
-        ),
+    let order =
+        "--caller acme-marketplace --method POST --path /orders/v2/orders --scope orders:write --certificate";
+    let steps = [
+        "orders.v2.createOrder",
+        "permitted by marketplace-places-orders",
+        "plan marketplace",
+        "costs 5",
+        "odoo",
     ];
-    for (arguments, served, said) in rows {
-        let finished = with_config(&world, &arguments).await;
-        assert_eq!(finished.success, served, "{arguments:?}: {finished:?}");
-        for one in said {
-            assert!(
-                finished.output.contains(one),
-                "`{one}` is not said of {arguments:?}:\n{}",
-                finished.output
-            );
-        }
-        assert_eq!(finished.output.contains("REFUSED"), !served, "{arguments:?}");
+    explained(&world, &format!("{order} --body FOLDER/good.json"), true, &steps).await;
+    let place = ["request    REFUSED", "/lines/0/sku"];
+    explained(&world, &format!("{order} --body FOLDER/bad.json"), false, &place).await;
+    explained(&world, &format!("{order} --body FOLDER/broken.json"), false, &["request    REFUSED"]).await;
+    let public = ["public", "everyone-sees-stock-status", "warehouse"];
+    explained(&world, "--path /stock/v1/status", true, &public).await;
+}
+
+#[tokio::test]
+async fn explain_names_the_step_that_refuses() {
+    let world = World::new().await;
+    let acme = "--caller acme-marketplace --path";
+    for (arguments, said) in [
+        (format!("{acme} /orders/v9/orders"), "match      REFUSED: operation-unknown"),
+        (format!("{acme} /orders/v2/orders --method PATCH"), "method-not-allowed"),
+        (format!("{acme} /orders/v2/../v1/orders"), "target     REFUSED"),
+        (format!("{acme} /orders/v2/orders/S00042"), "no proof is not enough"),
+        (
+            format!("{acme} /orders/v2/orders/S00042 --scope stock:read"),
+            "scopes     REFUSED: present: stock:read",
+        ),
+        (
+            format!("{acme} /orders/v2/orders?channel=other --scope orders:read"),
+            "marketplace-lists-own-channel-only",
+        ),
+        (
+            format!(
+                "{acme} /orders/v1/orders/S00042 --scope orders:read --certificate --time 2099-01-01T00:00:00Z"
+            ),
+            "lifecycle  REFUSED",
+        ),
+        (
+            "--caller swift-carrier --path /orders/v2/orders/S00042 --scope orders:read".to_owned(),
+            "carriers-stay-with-shipments",
+        ),
+        (
+            "--caller reconciliation-bot --path /stock/v1/levels/MUG-0042/BER-01 --method PUT --certificate"
+                .to_owned(),
+            "kind       REFUSED: serves service, not bot",
+        ),
+        ("--caller acme --path /orders/v2/orders/S00042".to_owned(), "acme-marketplace"),
+    ] {
+        explained(&world, &arguments, false, &[said]).await;
     }
-    assert!(world.odoo.seen().is_empty() && world.warehouse.seen().is_empty(), "nothing is sent");
 }
 
 #[tokio::test]
