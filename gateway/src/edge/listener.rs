@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::connection::{Connection, Slot};
+use super::gathered::Gathered;
 use super::proxy_protocol::Header;
 use super::streamed::Phases;
 use super::{Edge, http1, http2, proxy_protocol};
@@ -141,7 +142,10 @@ impl Accept {
         };
         match stream.selected_alpn_proto() {
             Some(ALPN::H2) => http2::serve(&self.edge, stream, shutdown).await,
-            _ => http1::serve(&self.edge, &connection, stream, shutdown).await,
+            _ => {
+                let stream = Box::new(Gathered::new(stream));
+                http1::serve(&self.edge, &connection, stream, shutdown).await;
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod answer;
 mod body;
 mod client_address;
 mod connection;
+mod gathered;
 mod head;
 mod http1;
 mod http2;
