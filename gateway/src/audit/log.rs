@@ -1,7 +1,7 @@
 //! How does a request get its record written, and what does it wait for?
 //!
-//! Requests hand lines to one thread that writes whatever has come up in one go: nobody waits for a
-//! timer, and under load many records share one write. It knows records as lines only.
+//! Requests hand lines to one thread that writes whatever has come up in one go: a single record does not
+//! wait for others, and under load many share one write. It knows records as lines only.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;

@@ -48,6 +48,7 @@ mod error;
 mod finding;
 mod journal;
 mod log;
+mod pace;
 mod proof;
 mod query;
 mod record;

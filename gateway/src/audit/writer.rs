@@ -13,6 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::AuditError;
 use super::journal::Journal;
+use super::pace::Pace;
 use super::state::{Failure, Published};
 use super::syncer::{Job, Reply, answer};
 
@@ -44,6 +45,7 @@ pub(super) struct Writer {
     published: Arc<Published>,
     checkpoint_interval: Duration,
     checkpoint_asked: Instant,
+    pace: Pace,
     waiting: VecDeque<Entry>,
 }
 
@@ -63,7 +65,8 @@ impl Writer {
         now: Instant,
     ) -> Self {
         let waiting = VecDeque::new();
-        Self { journal, jobs, published, checkpoint_interval, checkpoint_asked: now, waiting }
+        let pace = Pace::new(now);
+        Self { journal, jobs, published, checkpoint_interval, checkpoint_asked: now, pace, waiting }
     }
 
     /// Writes until it is told to end; returns how many queued records could not be written.
@@ -89,7 +92,10 @@ impl Writer {
         let patience =
             if self.waiting.is_empty() || self.published.is_failing() { TICK } else { Duration::ZERO };
         match inbox.recv_timeout(patience) {
-            Ok(Message::Entry(entry)) => self.waiting.push_back(entry),
+            Ok(Message::Entry(entry)) => {
+                self.waiting.push_back(entry);
+                std::thread::sleep(self.pace.pause(Instant::now()));
+            }
             Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => {
                 let rest = inbox.try_iter();
                 self.waiting.extend(rest.filter_map(Message::into_entry));
@@ -112,6 +118,7 @@ impl Writer {
         if batch == 0 {
             return self.probe_if_failing();
         }
+        self.pace.note(batch, Instant::now());
         let batch: Vec<Entry> = self.waiting.drain(..batch).collect();
         match self.journal.commit(batch.iter().map(|entry| entry.line.as_slice()), now) {
             Ok(first) => {
