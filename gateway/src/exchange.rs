@@ -14,7 +14,7 @@ use pingora::proxy::Session;
 use tracing::Instrument;
 
 use crate::contract::{CheckedRequest, Matched, Strictness, Target};
-use crate::edge::{self, Answer, BodyFault, Connection, HeadFault, Held};
+use crate::edge::{self, Answer, Connection, HeadFault, Held};
 use crate::gateway::Gateway;
 use crate::identity::Caller;
 use crate::policy::Permit;
@@ -64,8 +64,6 @@ async fn path(
     snapshot: Arc<Snapshot>,
     mut trail: Trail,
 ) -> pingora::Result<Served> {
-    // What is held of the two bodies counts until the client has its answer.
-    let mut _held = None;
     let outcome = match clear(session.req_header(), gateway, &snapshot, connection, &mut trail).await {
         Ok(cleared) if cleared.route.operation().settings().streamed => {
             match check_streamed(session.req_header(), &cleared) {
@@ -73,14 +71,13 @@ async fn path(
                 Err(rejection) => Err(rejection),
             }
         }
-        Ok(cleared) => match carry_out(session, gateway, &cleared, &mut trail).await {
-            Ok((answer, held)) => {
-                _held = Some(held);
-                Ok(answer)
-            }
-            Err(rejection) => Err(rejection),
-        },
+        Ok(cleared) => carry_out(session, gateway, &cleared, &mut trail).await,
         Err(rejection) => Err(rejection),
+    };
+    // What is held of the two bodies counts until the client has its answer.
+    let (outcome, _held) = match outcome {
+        Ok((answer, held)) => (Ok(answer), Some(held)),
+        Err(rejection) => (Err(rejection), None),
     };
     let answer = finish(gateway, &snapshot, &mut trail, outcome).await;
     edge::write(session, answer, gateway.limits.idle_time).await?;
@@ -168,7 +165,7 @@ async fn carry_out(
     trail.called(&cleared.route, &reply);
     let reply = reply.map_err(Rejection::Upstream)?;
     if !held.grow(reply.body.len()) {
-        return Err(Rejection::Body(BodyFault::Overloaded));
+        return Err(Rejection::NoRoom);
     }
 
     if settings.strictness != Strictness::Off {

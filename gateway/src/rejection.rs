@@ -54,6 +54,8 @@ pub enum Rejection {
     NotRecorded(NotRecorded),
     /// The upstream was asked, and then that could not be recorded: what it said is withheld.
     Withheld(NotRecorded),
+    /// The upstream has answered, and the machine holds as many bytes as it may.
+    NoRoom,
     /// A fault of the gateway's own.
     Internal(&'static str),
 }
@@ -96,6 +98,7 @@ impl Rejection {
             Self::Upstream(error) => error.reason(),
             Self::Response(fault) => fault.reason(),
             Self::NotRecorded(_) | Self::Withheld(_) => "audit-unavailable",
+            Self::NoRoom => "overloaded",
             Self::Internal(reason) => reason,
         }
     }
@@ -104,7 +107,7 @@ impl Rejection {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::NotRecorded(_) | Self::Withheld(_) | Self::Internal(_) => Fault::Gateway,
+            Self::NotRecorded(_) | Self::Withheld(_) | Self::NoRoom | Self::Internal(_) => Fault::Gateway,
             Self::Upstream(error) if error.fault == upstream::Fault::Busy => Fault::Gateway,
             Self::Body(BodyFault::Overloaded) | Self::Identity(IdentityError::KeysUnavailable { .. }) => {
                 Fault::Gateway
@@ -174,6 +177,9 @@ impl Rejection {
             }
             Self::Withheld(_) => unavailable(
                 "The request cannot be recorded at the moment, so its answer is withheld. Whether it was done is not known.",
+            ),
+            Self::NoRoom => unavailable(
+                "The gateway is full at the moment, so the answer is withheld. Whether it was done is not known.",
             ),
             Self::Internal(_) => Problem::new(
                 INTERNAL,

@@ -6,7 +6,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -33,6 +33,10 @@ impl AsyncRead for Gathered {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // Whoever waits for the client has said what there is to say: a streamed answer's head, for one.
+        if !self.0.buffer().is_empty() {
+            ready!(Pin::new(&mut self.0).poll_flush(context))?;
+        }
         Pin::new(&mut self.0).poll_read(context, buffer)
     }
 }

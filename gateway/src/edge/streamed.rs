@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -24,7 +24,7 @@ use crate::gateway::Gateway;
 use crate::rejection::Rejection;
 use crate::snapshot::Snapshot;
 use crate::trail::Trail;
-use crate::upstream::UpstreamError;
+use crate::upstream::{StreamedCall, UpstreamError};
 
 /// What Pingora calls for every request.
 pub(super) struct Phases {
@@ -45,7 +45,7 @@ pub(super) enum Progress {
     Streaming(Box<Streaming>),
     /// Its answer has begun, so it is recorded and nothing can be changed any more. It is kept, because
     /// it counts among its caller's requests in flight until it ends.
-    Begun { request_left: usize, answer_left: usize, _cleared: Box<Cleared> },
+    Begun { request_left: usize, answer_left: usize, _held: Box<(Cleared, Option<StreamedCall>)> },
 }
 
 /// A streamed operation on its way.
@@ -54,6 +54,8 @@ pub(super) struct Streaming {
     cleared: Cleared,
     trail: Trail,
     received: usize,
+    /// Its place among the upstream's calls, once it has one.
+    call: Option<StreamedCall>,
 }
 
 #[async_trait]
@@ -71,6 +73,7 @@ impl ProxyHttp for Phases {
         let Some(connection) = Connection::of(session) else {
             return Error::e_explain(ErrorType::InternalError, "a request without its connection");
         };
+        end_connection_fields(session.req_header_mut());
         match exchange::serve(session, &self.gateway, &connection).await? {
             Served::Answered => Ok(true),
             Served::Streamed(snapshot, cleared, trail) => {
@@ -79,6 +82,7 @@ impl ProxyHttp for Phases {
                     cleared: *cleared,
                     trail: *trail,
                     received: 0,
+                    call: None,
                 }));
                 Ok(false)
             }
@@ -90,9 +94,12 @@ impl ProxyHttp for Phases {
         _session: &mut Session,
         progress: &mut Progress,
     ) -> pingora::Result<Box<HttpPeer>> {
-        let upstream = streaming(progress)?.cleared.route.upstream();
-        let peer = upstream.streamed_peer(Instant::now());
-        peer.map(Box::new).map_err(|error| refuse(Rejection::Upstream(error)))
+        let streaming = streaming(progress)?;
+        let call = streaming.cleared.route.upstream().streamed_call(Instant::now());
+        let call = call.map_err(|error| refuse(Rejection::Upstream(error)))?;
+        let peer = Box::new(call.peer().clone());
+        streaming.call = Some(call);
+        Ok(peer)
     }
 
     async fn upstream_request_filter(
@@ -158,7 +165,7 @@ impl ProxyHttp for Phases {
             *response = ResponseHeader::build(response.status, Some(0))?;
             return Ok(());
         }
-        let Streaming { snapshot, cleared, mut trail, received } =
+        let Streaming { snapshot, cleared, mut trail, received, call } =
             match std::mem::replace(progress, Progress::Received) {
                 Progress::Streaming(streaming) => *streaming,
                 Progress::Received | Progress::Begun { .. } => {
@@ -194,7 +201,7 @@ impl ProxyHttp for Phases {
         *progress = Progress::Begun {
             request_left: settings.request_bytes_max.saturating_sub(received),
             answer_left: settings.response_bytes_max,
-            _cleared: Box::new(cleared),
+            _held: Box::new((cleared, call)),
         };
         Ok(())
     }
@@ -249,6 +256,18 @@ impl ProxyHttp for Phases {
     fn suppress_error_log(&self, _session: &Session, _progress: &Progress, _error: &Error) -> bool {
         // What was refused is in the audit log, with its reason.
         true
+    }
+}
+
+/// RFC 9110 section 7.6.1: what `Connection` names ends at this hop, before anything is decided by it. The
+/// raw head was refused if it named a field by which requests are framed or proved.
+fn end_connection_fields(head: &mut RequestHeader) {
+    let nominations = head.headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let named = nominations.flat_map(|value| value.split(',')).map(|name| name.trim().to_ascii_lowercase());
+    let named: Vec<String> =
+        named.filter(|name| !matches!(name.as_str(), "" | "close" | "keep-alive")).collect();
+    for name in named {
+        head.remove_header(name.as_str());
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -28,7 +29,7 @@ pub struct Upstream {
     pub(super) authority: HeaderValue,
     pub(super) transport: Transport,
     pub(super) addresses: Addresses,
-    pub(super) permits: Semaphore,
+    pub(super) permits: Arc<Semaphore>,
     pub(super) breaker: Breaker,
     pub(super) connections: Connections,
 }
@@ -107,7 +108,7 @@ impl Upstream {
         Ok(Self {
             authority: settings.authority()?,
             addresses: Addresses::new(settings.targets()?, &transport),
-            permits: Semaphore::new(settings.in_flight_max.min(Semaphore::MAX_PERMITS)),
+            permits: Arc::new(Semaphore::new(settings.in_flight_max.min(Semaphore::MAX_PERMITS))),
             breaker: Breaker::new(),
             transport,
             settings,

@@ -36,6 +36,7 @@ pub use call::{Call, Repeatable, Reply, Upstream};
 pub use error::{Breakage, Effect, Fault, UpstreamError};
 pub use health::Standing;
 pub use settings::{ClientCertificate, PemFault, Protocol, SettingsError, TlsSettings, UpstreamSettings};
+pub use streamed::StreamedCall;
 
 use transport::Connections;
 
