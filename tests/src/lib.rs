@@ -5,7 +5,7 @@
 //! * [`upstream`]: a retail system that answers as the sample contracts say, or breaks them on demand.
 //! * [`gateway`]: the real program in a folder of its own, and clients for it.
 //! * [`peers`] and [`demo`]: the demonstration, and what stands around the gateway in it.
-//! * [`bench`]: what a request costs, here and at the gateway's peers.
+//! * [`mod@bench`]: what a request costs, here and at the gateway's peers.
 //! * [`oidc`]: a real authorization server (npm `oidc-provider`), as a second opinion on tokens.
 //!
 //! Every server binds a free port of the loopback address and ends when its value is dropped.
