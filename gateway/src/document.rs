@@ -141,6 +141,12 @@ impl Document {
     }
 }
 
+/// A key as one token of a JSON Pointer (RFC 6901 section 3).
+#[must_use]
+pub fn token(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
 /// No file of ours is near this; it bounds what a mistaken path can make the loader read.
 pub const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Deeper nesting than any real contract has; serde_json itself stops at 128.

@@ -15,7 +15,7 @@ use crate::audit::LogSettings;
 use crate::audit::checkpoint::SigningKey;
 use crate::credential::{CredentialSettings, Form, Reference};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
-use crate::document::Document;
+use crate::document::{Document, token};
 use crate::edge::{HeadLimits, TrustedHops};
 use crate::identity::{ClientIdClaim, IssuerSettings, KeySource, RequiredClaims, ScopeForm, TypRule};
 use crate::policy::ValueType;
@@ -132,7 +132,7 @@ impl Resolve<'_> {
     }
 
     fn listener(&mut self, name: String, written: raw::Listener) -> ListenerSettings {
-        let at = format!("/listeners/{}", escape(&name));
+        let at = format!("/listeners/{}", token(&name));
         let plain = written.tls.is_none();
         if plain && !written.insecure_no_tls {
             self.error(
@@ -186,7 +186,7 @@ impl Resolve<'_> {
                 let kind = claim_type(*kind);
                 if claims.insert(claim.clone(), kind).is_some_and(|before| before != kind) {
                     self.error(
-                        &format!("/issuers/{}/claims/{}", escape(issuer), escape(claim)),
+                        &format!("/issuers/{}/claims/{}", token(issuer), token(claim)),
                         &format!("claim `{claim}` has another type with another issuer"),
                         "policies see one type: give it the same everywhere",
                     );
@@ -197,7 +197,7 @@ impl Resolve<'_> {
     }
 
     fn issuer(&mut self, name: String, written: raw::Issuer) -> Option<IssuerSettings> {
-        let at = format!("/issuers/{}", escape(&name));
+        let at = format!("/issuers/{}", token(&name));
         if written.audiences.is_empty() {
             self.error(
                 &format!("{at}/audiences"),
@@ -274,7 +274,7 @@ impl Resolve<'_> {
         written: raw::Upstream,
         credentials: &[String],
     ) -> Option<UpstreamSettings> {
-        let at = format!("/upstreams/{}", escape(&name));
+        let at = format!("/upstreams/{}", token(&name));
         if let Some(credential) = &written.credential
             && !credentials.contains(credential)
         {
@@ -323,7 +323,7 @@ impl Resolve<'_> {
     }
 
     fn credential(&mut self, name: String, written: raw::Credential) -> Option<CredentialSettings> {
-        let at = format!("/credentials/{}", escape(&name));
+        let at = format!("/credentials/{}", token(&name));
         let reference = match written.from.parse::<Reference>() {
             Ok(reference) => {
                 if let Reference::File { path } = &reference {
@@ -513,11 +513,6 @@ fn count(written: Option<u32>, usual: u32) -> NonZeroU32 {
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
-}
-
-/// RFC 6901 section 3.
-fn escape(token: &str) -> String {
-    token.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use serde_json::de::Read;
 use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
+use crate::document;
+
 /// Reads `text` as exactly one JSON value.
 pub(super) fn parse(text: &[u8]) -> Result<Value, NotJson> {
     match std::str::from_utf8(text) {
@@ -182,7 +184,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
 /// RFC 6901 section 4: `~` is `~0` and `/` is `~1`.
 pub(super) fn token(key: &str) -> String {
-    format!("/{}", key.replace('~', "~0").replace('/', "~1"))
+    format!("/{}", document::token(key))
 }
 
 /// Deeper than any order or catalogue nests; half of where serde_json itself stops.

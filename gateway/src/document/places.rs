@@ -95,7 +95,7 @@ pub(super) fn describe(error: &ValidationError<'_>, schema: &Value, tell: &mut d
         ValidationErrorKind::AdditionalProperties { unexpected } => {
             let known = known_keys(error, schema);
             for key in unexpected {
-                let escaped = key.replace('~', "~0").replace('/', "~1");
+                let escaped = super::token(key);
                 tell(Breach {
                     pointer: format!("{pointer}/{escaped}"),
                     message: format!("unknown key `{key}`"),

@@ -18,7 +18,7 @@ use super::source::files;
 use super::trial_file::{Expect, Parameters, Trial, TrialFile, With};
 use super::vocabulary::NOBODY;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
-use crate::document::Document;
+use crate::document::{Document, token};
 
 /// What came of one policy test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -248,7 +248,7 @@ fn told(explanation: &Explanation) -> String {
 
 /// The JSON Pointer (RFC 6901) of a member of `with`.
 fn pointer(part: &str, key: &str) -> String {
-    format!("/with/{part}/{}", key.replace('~', "~0").replace('/', "~1"))
+    format!("/with/{part}/{}", token(key))
 }
 
 /// RFC 5737: an address that is nobody's.

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::headers::policy_field;
 use super::window::{Window, WindowFault};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::document::Document;
+use crate::document::{Document, token};
 use crate::units::Span;
 
 /// The rate plans, and the limit for each client address.
@@ -61,7 +61,7 @@ impl Limits {
         let mut mistakes = Diagnostics::new();
         let mut plans = BTreeMap::new();
         for (name, plan) in raw.plans {
-            let at = format!("/plans/{}", name.replace('~', "~0").replace('/', "~1"));
+            let at = format!("/plans/{}", token(&name));
             if let Some(plan) = resolve(document, &at, &name, &plan, &mut mistakes) {
                 plans.insert(name, Arc::new(plan));
             }

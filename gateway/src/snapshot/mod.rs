@@ -20,7 +20,7 @@ use crate::config::{self, Settings};
 use crate::contract::{Catalogue, Matched, NoMatch, Target};
 use crate::credential::{Credentials, Sources, VersionKey};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
-use crate::document::Document;
+use crate::document::{Document, token};
 use crate::edge::{ClientTrust, ListenerTls};
 use crate::identity::{Caller, Callers, Identities, Issuers};
 use crate::policy::{self, Permit, Policies, Principal};
@@ -407,7 +407,7 @@ fn load_policies(
     contracts: &Catalogue,
     (callers, file): (&Callers, &Document),
 ) -> Result<(Policies, Diagnostics), Diagnostics> {
-    let place = |id: &str| file.key_place(&format!("/callers/{}", escape(id)));
+    let place = |id: &str| file.key_place(&format!("/callers/{}", token(id)));
     let callers: Vec<_> = callers.iter().map(|profile| facts::caller(profile, place(&profile.id))).collect();
     let operations: Vec<_> = contracts
         .operations()
@@ -455,16 +455,11 @@ fn plans((callers, file): (&Callers, &Document), limits: &Limits, found: &mut Di
             None => {
                 let message =
                     format!("plan `{}` of caller `{}` is not in limits.yaml", profile.plan, profile.id);
-                let place = file.place(&format!("/callers/{}/plan", escape(&profile.id)));
+                let place = file.place(&format!("/callers/{}/plan", token(&profile.id)));
                 let mistake = Diagnostic::error(place, message);
                 found.push(mistake.did_you_mean(&profile.plan, known.iter().copied()));
             }
         }
     }
     plans
-}
-
-/// RFC 6901 section 3.
-fn escape(token: &str) -> String {
-    token.replace('~', "~0").replace('/', "~1")
 }

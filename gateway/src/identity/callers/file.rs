@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::document::Document;
+use crate::document::{Document, token};
 use crate::identity::attribute::AttributeValue;
 use crate::identity::certificate::{DnsName, SpiffeId};
 
@@ -132,7 +132,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// The profile of an entry; nothing when its date cannot be read (which is told).
     fn profile(&mut self, index: usize, id: String, entry: Entry) -> Option<CallerProfile> {
-        let at = format!("/callers/{}", id.replace('~', "~0").replace('/', "~1"));
+        let at = format!("/callers/{}", token(&id));
         if !is_name(&id) {
             let told =
                 Diagnostic::error(self.document.key_place(&at), format!("`{id}` is not a caller's name"));
