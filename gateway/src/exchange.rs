@@ -4,7 +4,9 @@
 //! later steps ask for, or a [`Rejection`], which ends the path; and whatever happens is recorded before
 //! it is answered.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -64,14 +66,15 @@ async fn path(
     snapshot: Arc<Snapshot>,
     mut trail: Trail,
 ) -> pingora::Result<Served> {
-    let outcome = match clear(session.req_header(), gateway, &snapshot, connection, &mut trail).await {
+    let cleared = contained(clear(session.req_header(), gateway, &snapshot, connection, &mut trail)).await;
+    let outcome = match cleared {
         Ok(cleared) if cleared.route.operation().settings().streamed => {
             match check_streamed(session.req_header(), &cleared) {
                 Ok(()) => return Ok(Served::Streamed(snapshot, Box::new(cleared), Box::new(trail))),
                 Err(rejection) => Err(rejection),
             }
         }
-        Ok(cleared) => carry_out(session, gateway, &cleared, &mut trail).await,
+        Ok(cleared) => contained(carry_out(session, gateway, &cleared, &mut trail)).await,
         Err(rejection) => Err(rejection),
     };
     // What is held of the two bodies counts until the client has its answer.
@@ -82,6 +85,18 @@ async fn path(
     let answer = finish(gateway, &snapshot, &mut trail, outcome).await;
     edge::write(session, answer, gateway.limits.idle_time).await?;
     Ok(Served::Answered)
+}
+
+/// A fault of our own that panics ends its request like any other: recorded and answered.
+async fn contained<T>(step: impl Future<Output = Result<T, Rejection>>) -> Result<T, Rejection> {
+    let mut step = std::pin::pin!(step);
+    std::future::poll_fn(|context| {
+        // What the step was changing is its request's own; only the trail is read afterwards, and each of
+        // its parts is whole.
+        let polled = catch_unwind(AssertUnwindSafe(|| step.as_mut().poll(context)));
+        polled.unwrap_or(Poll::Ready(Err(Rejection::Internal("panic"))))
+    })
+    .await
 }
 
 /// From the bytes of a head to the permission to act.
@@ -252,4 +267,26 @@ pub(crate) async fn refuse_head(gateway: &Gateway, connection: &Connection, brok
         BrokenHead::Slow => Rejection::HeadSlow,
     };
     finish(gateway, &snapshot, &mut trail, Err(rejection)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_refusal_of_its_own_request() {
+        let mut seen = 0;
+        let panics = async {
+            tokio::task::yield_now().await;
+            seen += 1;
+            if seen > 0 {
+                panic!("on purpose");
+            }
+            Ok(())
+        };
+        let refused = contained(panics).await;
+        assert!(matches!(refused, Err(Rejection::Internal("panic"))));
+        assert_eq!(seen, 1);
+        assert!(matches!(contained(async { Ok(7) }).await, Ok(7)));
+    }
 }

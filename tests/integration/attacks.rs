@@ -62,12 +62,8 @@ impl Frames {
         self.0.flush().await
     }
 
-    /// GET without a body; fields are written as they are (RFC 7541 section 6.2.2).
+    /// GET without a body.
     async fn get(&mut self, stream: u32, path: &str) -> std::io::Result<()> {
-        let literal = |index: u8, value: &str| {
-            let length = u8::try_from(value.len()).unwrap();
-            [&[index, length], value.as_bytes()].concat()
-        };
         // :method GET, :scheme https, :path, :authority.
         let block = [vec![0x82, 0x87], literal(4, path), literal(1, SERVER_NAME)].concat();
         self.send(Self::HEADERS, 0x05, stream, &block).await
@@ -82,6 +78,40 @@ impl Frames {
         self.0.read_exact(&mut payload).await.ok()?;
         Some((kind, u32::from_be_bytes(stream)))
     }
+}
+
+/// A field with a name of the static table, written as it is (RFC 7541 section 6.2.2).
+fn literal(index: u8, value: &str) -> Vec<u8> {
+    let length = u8::try_from(value.len()).unwrap();
+    [&[index, length], value.as_bytes()].concat()
+}
+
+#[tokio::test]
+async fn streams_that_never_become_requests_are_recorded() {
+    let world = World::new().await;
+    let gateway = Gateway::start(&world).await;
+    let mut client = Frames::connect(gateway.address("public"), &world.servers.pem(), 65_535).await;
+    let get = [0x82, 0x87];
+    let rows = [
+        // User information in the authority, no authority at all, a method that is never served.
+        (1, [&get[..], &literal(4, STATUS), &literal(1, "somebody@here")].concat(), "head-stream"),
+        (3, [&get[..], &literal(4, STATUS)].concat(), "head-stream"),
+        (5, [literal(2, "CONNECT"), literal(1, SERVER_NAME)].concat(), "head-method-unknown"),
+    ];
+    for (stream, block, reason) in rows {
+        client.send(Frames::HEADERS, 0x05, stream, &block).await.unwrap();
+        let recorded = gateway.until(reason, async || {
+            let records = gateway.audit(&[]).await;
+            let last = records.last()?.clone();
+            (records.len() == usize::try_from(stream).unwrap() / 2 + 1).then_some(last)
+        });
+        let record = recorded.await;
+        assert_eq!(record["decision"]["reason"], reason, "{record}");
+        assert_eq!(record["decision"]["outcome"], "refused", "{record}");
+    }
+    client.get(7, STATUS).await.unwrap();
+    world.warehouse.wait_for(1).await;
+    assert_eq!(world.warehouse.seen().len(), 1, "only the last is a request");
 }
 
 #[tokio::test]

@@ -60,6 +60,34 @@ async fn all_mistakes_are_told_at_once_with_place_and_help() {
 }
 
 #[tokio::test]
+async fn a_mistake_in_one_file_hides_none_in_another() {
+    let mut world = World::new().await;
+    world.folder.settings(|settings| settings["admim"] = json!({}));
+    world.folder.replace("policies/callers.yaml", "plan: marketplace", "plan: marketplaze");
+    world.folder.replace("policies/orders.cedar", "@id(\"", "@idd(\"");
+    world.folder.replace("policies/limits.yaml", "concurrency: 50", "concurency: 50");
+    world.folder.replace("contracts/stock/v1/openapi.yaml", "get:", "gett:");
+    let told = |text: Finished, places: &[&str]| {
+        assert!(!text.success);
+        for place in places {
+            assert!(text.output.contains(place), "nothing about {place} in\n{}", text.output);
+        }
+    };
+    let files = ["gateway.yaml", "policies/orders.cedar:", "policies/limits.yaml:", "stock/v1/openapi.yaml:"];
+    told(with_config(&world, &["check"]).await, &files);
+    world.folder.replace("policies/limits.yaml", "concurency: 50", "concurrency: 50");
+    told(with_config(&world, &["check"]).await, &["gateway.yaml", "plan `marketplaze`"]);
+    world.folder.settings(|settings| drop(settings.as_object_mut().unwrap().remove("admim")));
+    // The settings are good; what is broken in the contract hides no mistake in the policies.
+    told(
+        with_config(&world, &["check"]).await,
+        &["policies/orders.cedar:", "stock/v1/openapi.yaml:", "plan `marketplaze`"],
+    );
+    world.folder.write("gateway.yaml", "listeners: [");
+    told(with_config(&world, &["check"]).await, &["gateway.yaml", "policies/orders.cedar:", "stock/v1"]);
+}
+
+#[tokio::test]
 async fn all_mistakes_of_the_settings_are_told_at_once() {
     let mut world = World::new().await;
     world.folder.settings(|settings| {

@@ -3,9 +3,11 @@
 //! `raw` is what may be written; [`Settings`] is what it means: no option is left for a default, every
 //! file is read or found, and every mistake has its place. Only settings leave this room.
 
+mod outline;
 mod raw;
 mod resolve;
 mod settings;
 
+pub use outline::Outline;
 pub use resolve::{load, schema};
 pub use settings::{EdgeLimits, KeyPairFiles, ListenerSettings, ListenerTlsFiles, Settings};

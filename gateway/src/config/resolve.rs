@@ -84,8 +84,8 @@ impl Resolve<'_> {
         let folder =
             |path: Option<PathBuf>, usual: &str| self.folder.join(path.unwrap_or_else(|| usual.into()));
         Some(Settings {
-            policies: folder(policies, "policies"),
-            contracts: folder(contracts, "contracts"),
+            policies: folder(policies, default::POLICIES),
+            contracts: folder(contracts, default::CONTRACTS),
             listeners,
             admin: admin?,
             issuers: issuers.into_iter().collect::<Option<_>>()?,

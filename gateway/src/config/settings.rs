@@ -154,6 +154,10 @@ pub(super) mod default {
     /// Those that RFC 8725 and RFC 9068 leave: no `none`, no HMAC; ES384 and longer hashes where asked for.
     pub(crate) const ALGORITHMS: &[Algorithm] =
         &[Algorithm::Es256, Algorithm::EdDsa, Algorithm::Ps256, Algorithm::Rs256];
+    /// Beside `gateway.yaml`, as in this repository.
+    pub(crate) const POLICIES: &str = "policies";
+    /// Likewise.
+    pub(crate) const CONTRACTS: &str = "contracts";
     /// The usual port of an admin listener in this field; loopback, because it has no access control.
     pub(crate) const ADMIN: &str = "127.0.0.1:9901";
     /// A head of a partner's request is about 2 KiB with a large token; cookies are not served.

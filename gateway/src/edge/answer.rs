@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 use tokio::time::timeout;
@@ -57,6 +58,21 @@ async fn write_whole(session: &mut Session, answer: Answer) -> pingora::Result<(
         session.write_response_body(Some(body), true).await?;
     }
     Ok(())
+}
+
+/// Writes the answer to a stream of HTTP/2 whose head never became a request.
+///
+/// # Errors
+/// The client is gone.
+pub(super) async fn write_to_stream(session: &mut ServerSession, answer: Answer) -> pingora::Result<()> {
+    let Answer { status, headers, body } = answer;
+    let mut head = ResponseHeader::build(status, Some(headers.len().saturating_add(1)))?;
+    for (name, value) in &headers {
+        head.append_header(name.clone(), value.clone())?;
+    }
+    head.insert_header(CONTENT_LENGTH, HeaderValue::from(body.len()))?;
+    session.write_response_header(Box::new(head)).await?;
+    session.write_response_body(body, true).await
 }
 
 /// RFC 9110 sections 15.2, 15.3.5 and 15.4.5.

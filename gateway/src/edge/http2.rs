@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use http::Method;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{self, H2Accept, H2Options, HttpSession};
@@ -11,11 +12,19 @@ use pingora::server::ShutdownWatch;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::Edge;
+use super::connection::Connection;
+use super::head::HeadFault;
+use super::{Edge, answer};
 use crate::config::EdgeLimits;
+use crate::exchange::{self, BrokenHead};
 
 /// Serves the connection until it ends, is silent for too long, or the gateway stops.
-pub(super) async fn serve(edge: &Edge, stream: Stream, mut shutdown: ShutdownWatch) {
+pub(super) async fn serve(
+    edge: &Edge,
+    client: &Arc<Connection>,
+    stream: Stream,
+    mut shutdown: ShutdownWatch,
+) {
     let limits = &edge.gateway.limits;
     let digest = Arc::new(Digest {
         ssl_digest: stream.get_ssl_digest(),
@@ -46,18 +55,21 @@ pub(super) async fn serve(edge: &Edge, stream: Stream, mut shutdown: ShutdownWat
         match accepted {
             // A stream that its client reset is free for the protocol, but its request still runs.
             Ok(Some(H2Accept::Session(_))) if open.count() >= running_max => return,
-            Ok(Some(H2Accept::Session(session))) => spawn(edge, session, Arc::clone(&open), &shutdown),
+            Ok(Some(H2Accept::Session(session))) if session.req_header().method == Method::CONNECT => {
+                refuse(edge, client, session, open.begin());
+            }
+            Ok(Some(H2Accept::Session(session))) => spawn(edge, session, open.begin(), &shutdown),
             Ok(Some(H2Accept::Rejected)) if malformed < MALFORMED_STREAMS_MAX => {
                 malformed = malformed.saturating_add(1);
+                record(edge, client, open.begin());
             }
             Ok(Some(H2Accept::Rejected) | None) | Err(_) => return,
         }
     }
 }
 
-fn spawn(edge: &Edge, session: HttpSession, open: Arc<Open>, shutdown: &ShutdownWatch) {
+fn spawn(edge: &Edge, session: HttpSession, stream: OpenStream, shutdown: &ShutdownWatch) {
     let (proxy, shutdown) = (Arc::clone(&edge.proxy), shutdown.clone());
-    let stream = open.begin();
     let mut session = ServerSession::new_http2(session);
     // RFC 9113 section 10.5: a client that opens no window would hold its answer for ever.
     session.set_write_timeout(Some(edge.gateway.limits.idle_time));
@@ -65,6 +77,32 @@ fn spawn(edge: &Edge, session: HttpSession, open: Arc<Open>, shutdown: &Shutdown
         let _stream = stream;
         // HTTP/2 has no connection to hand back: the streams share it.
         drop(proxy.process_new_http(session, &shutdown).await);
+    });
+}
+
+/// Refuses a method that nobody serves, as the head of an HTTP/1.1 request is refused. Pingora would
+/// answer it by itself, and nobody would know.
+fn refuse(edge: &Edge, client: &Arc<Connection>, session: HttpSession, stream: OpenStream) {
+    let (gateway, client) = (Arc::clone(&edge.gateway), Arc::clone(client));
+    let mut session = ServerSession::new_http2(session);
+    session.set_write_timeout(Some(gateway.limits.idle_time));
+    tokio::spawn(async move {
+        let _stream = stream;
+        let fault = BrokenHead::Fault(HeadFault::MethodUnknown);
+        let answer = exchange::refuse_head(&gateway, &client, fault).await;
+        // A client that left has its record all the same.
+        drop(timeout(gateway.limits.idle_time, answer::write_to_stream(&mut session, answer)).await);
+    });
+}
+
+/// Records a stream that Pingora refused while it accepted it: answered with a bare 400, or reset.
+fn record(edge: &Edge, client: &Arc<Connection>, stream: OpenStream) {
+    let (gateway, client) = (Arc::clone(&edge.gateway), Arc::clone(client));
+    tokio::spawn(async move {
+        let _stream = stream;
+        let fault = BrokenHead::Fault(HeadFault::Stream);
+        // Its answer has left already.
+        drop(exchange::refuse_head(&gateway, &client, fault).await);
     });
 }
 

@@ -141,7 +141,7 @@ impl Accept {
             Box::new(plain)
         };
         match stream.selected_alpn_proto() {
-            Some(ALPN::H2) => http2::serve(&self.edge, stream, shutdown).await,
+            Some(ALPN::H2) => http2::serve(&self.edge, &connection, stream, shutdown).await,
             _ => {
                 let stream = Box::new(Gathered::new(stream));
                 http1::serve(&self.edge, &connection, stream, shutdown).await;

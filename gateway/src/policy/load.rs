@@ -69,6 +69,15 @@ struct Facts<'a> {
     claims: &'a [(String, ValueType)],
 }
 
+/// What is wrong with the policies below `directory` by themselves, when callers or contracts are broken
+/// and nothing can be said of the names that they use.
+#[must_use]
+pub fn read_alone(directory: &Path) -> Diagnostics {
+    let mut found = Diagnostics::new();
+    depth::with_room(|| annotations::name(source::read(directory, &mut found), &mut found));
+    in_order(found)
+}
+
 /// Mistakes as somebody reads files: one after the other, from the top.
 fn in_order(found: Diagnostics) -> Diagnostics {
     let mut all: Vec<Diagnostic> = found.into_iter().collect();

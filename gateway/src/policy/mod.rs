@@ -44,5 +44,6 @@ pub use explain::{Explanation, Outcome, Said, Verdict};
 pub use facts::{
     Access, Anonymous, Attribute, CallerFacts, Kind, OperationFacts, QueryParameter, ValueType, Values,
 };
+pub use load::read_alone;
 pub use trial::{TestOutcome, run_tests};
 pub use trial_file::test_schema;

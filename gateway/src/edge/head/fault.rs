@@ -72,6 +72,8 @@ pub enum HeadFault {
     UpgradeToHttp2,
     /// An expectation other than `100-continue`.
     ExpectationUnknown,
+    /// A stream of HTTP/2 whose head is none, or is ambiguous: RFC 9113 section 8.1.1.
+    Stream,
 }
 
 /// What kind of wrong: as much as an answer says.
@@ -143,6 +145,7 @@ impl HeadFault {
             Self::ConnectionNamesCritical => ("head-connection-names-critical", Malformed),
             Self::UpgradeToHttp2 => ("head-upgrade-to-http2", Malformed),
             Self::ExpectationUnknown => ("head-expectation-unknown", ExpectationFailed),
+            Self::Stream => ("head-stream", Malformed),
         }
     }
 }

@@ -1,0 +1,269 @@
+//! How is a snapshot built? From every file at once: all mistakes are told, and one is enough to build none.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::{Snapshot, facts, route};
+use crate::config::{self, Outline, Settings};
+use crate::contract::Catalogue;
+use crate::credential::{Credentials, Sources, VersionKey};
+use crate::diagnostic::{Diagnostic, Diagnostics, Place};
+use crate::document::{Document, token};
+use crate::edge::ListenerTls;
+use crate::identity::{Callers, Identities, Issuers};
+use crate::policy::{self, Policies};
+use crate::quota::{Limits, Plan, Quotas};
+use crate::telemetry::Metrics;
+use crate::upstream::Upstreams;
+
+impl Snapshot {
+    /// Builds a snapshot from the files that `path` (a `gateway.yaml`) names. What lives longer than a
+    /// snapshot is taken over from `previous`.
+    ///
+    /// # Errors
+    /// Every mistake in every file, and every policy test that fails.
+    pub fn load(
+        path: &Path,
+        previous: Option<&Self>,
+        metrics: &Metrics,
+    ) -> Result<(Self, Diagnostics), Diagnostics> {
+        let (settings, mut found) = config::load(path).map_err(|broken| and_beside(path, broken))?;
+        let settings = Arc::new(settings);
+        if let Some(previous) = previous {
+            found.extend(fixed_at_start(path, &previous.settings, &settings));
+        }
+        let contracts = keep(&mut found, Catalogue::load(&settings.contracts));
+        let callers_file = found.keep(read(&settings.policies, "callers.yaml"));
+        let issuer_names: Vec<&str> = settings.issuers.iter().map(|issuer| issuer.name.as_str()).collect();
+        let callers =
+            callers_file.as_ref().and_then(|file| keep(&mut found, load_callers(&issuer_names, file)));
+        let limits = keep(&mut found, load_limits(&settings.policies));
+        let issuers = found.keep(load_issuers(&settings, previous));
+        let upstreams = found.keep(load_upstreams(path, &settings, previous));
+        let version_key = found.keep(version_key(previous));
+        let credentials = version_key.as_ref().and_then(|key| {
+            let base_dir = path.parent().unwrap_or_else(|| Path::new(""));
+            let sources = Sources { base_dir, variable: &|name| std::env::var_os(name) };
+            keep(&mut found, Credentials::load(&settings.credentials, &sources, key))
+        });
+        let tls: Vec<_> = settings
+            .listeners
+            .iter()
+            .map(|listener| {
+                listener.tls.as_ref().map(|files| found.keep(ListenerTls::load(files, listener.http2)))
+            })
+            .collect();
+
+        let written = callers.as_ref().zip(callers_file.as_ref());
+        let plans = written.zip(limits.as_ref()).map(|(written, limits)| plans(written, limits, &mut found));
+        let policies = contracts
+            .as_ref()
+            .zip(written)
+            .and_then(|(contracts, written)| keep(&mut found, load_policies(&settings, contracts, written)));
+        if contracts.is_none() || callers.is_none() {
+            found.extend(policy::read_alone(&settings.policies));
+        }
+        let policy_tests =
+            policies.as_ref().map(|policies| run_policy_tests(&settings, policies, &mut found));
+        let routes = contracts.as_ref().zip(upstreams.as_ref()).zip(credentials.as_ref()).map(
+            |((contracts, upstreams), credentials)| {
+                route::all(contracts, upstreams, credentials, metrics, &mut found)
+            },
+        );
+
+        let built = (|| {
+            let (callers, issuers) = (callers?, issuers?);
+            let quotas = previous.map_or_else(
+                || Arc::new(Quotas::new(Instant::now())),
+                |previous| Arc::clone(&previous.quotas),
+            );
+            let mut sources = settings.sources.clone();
+            sources.extend([settings.policies.clone(), settings.contracts.clone()]);
+            Some(Self {
+                id: previous.map_or(1, |previous| previous.id.saturating_add(1)),
+                loaded_at: Timestamp::now(),
+                sources,
+                contracts: contracts?,
+                routes: routes?,
+                identities: Identities::new(callers, Arc::new(issuers)),
+                policies: policies?,
+                limits: limits?,
+                plans: plans?,
+                quotas,
+                upstreams: Arc::new(upstreams?),
+                // A listener whose certificates do not load must not become one without TLS.
+                tls: tls.into_iter().map(transpose).collect::<Option<_>>()?,
+                version_key: version_key?,
+                policy_tests: policy_tests?,
+                settings,
+            })
+        })();
+        found.into_result(built)
+    }
+}
+
+/// Sockets are bound once, and requests find their listener by its place: what is fixed when the process
+/// starts does not change under it, and does not look as if it had.
+fn fixed_at_start(path: &Path, before: &Settings, now: &Settings) -> Diagnostics {
+    let same_listeners = before.listeners.len() == now.listeners.len()
+        && before.listeners.iter().zip(&now.listeners).all(|(before, now)| before.is_bound_like(now));
+    let rows = [
+        ("listeners", same_listeners),
+        ("admin", before.admin == now.admin),
+        ("limits", before.limits == now.limits),
+        ("audit.directory", before.audit.directory == now.audit.directory),
+    ];
+    let mut mistakes = Diagnostics::new();
+    for (key, _) in rows.into_iter().filter(|(_, same)| !same) {
+        let message = format!("`{key}` cannot change while the gateway runs");
+        let mistake = Diagnostic::error(Place::file(&path.display().to_string()), message);
+        mistakes.push(mistake.help("restart the gateway, or take the change back"));
+    }
+    mistakes
+}
+
+/// Keeps a value and its warnings, or the mistakes.
+fn keep<T>(found: &mut Diagnostics, result: Result<(T, Diagnostics), Diagnostics>) -> Option<T> {
+    let (value, warnings) = found.keep(result)?;
+    found.extend(warnings);
+    Some(value)
+}
+
+/// Asked for and there, not asked for, or asked for and broken.
+#[expect(
+    clippy::option_option,
+    reason = "the three cases of a listener's TLS at load, told apart here and nowhere else"
+)]
+fn transpose(tls: Option<Option<ListenerTls>>) -> Option<Option<ListenerTls>> {
+    match tls {
+        None => Some(None),
+        Some(None) => None,
+        Some(loaded) => Some(loaded),
+    }
+}
+
+/// The mistakes of a broken `gateway.yaml`, and those of the files beside it: who mends one thing wants
+/// to know of the others.
+fn and_beside(path: &Path, mut broken: Diagnostics) -> Diagnostics {
+    let Outline { policies, contracts, issuers } = Outline::read(path);
+    let found = &mut broken;
+    // Whether the contracts load is told by `found`; of policies only what needs no contract is looked at.
+    keep(found, Catalogue::load(&contracts));
+    let limits = keep(found, load_limits(&policies));
+    if let (Some(issuers), Some(file)) = (issuers, found.keep(read(&policies, "callers.yaml"))) {
+        let names: Vec<&str> = issuers.iter().map(String::as_str).collect();
+        let callers = keep(found, load_callers(&names, &file));
+        if let Some((callers, limits)) = callers.as_ref().zip(limits.as_ref()) {
+            plans((callers, &file), limits, found);
+        }
+    }
+    found.extend(policy::read_alone(&policies));
+    broken
+}
+
+fn load_callers(issuers: &[&str], document: &Document) -> Result<(Callers, Diagnostics), Diagnostics> {
+    let today = Timestamp::now().to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
+    Callers::load(document, issuers, today)
+}
+
+fn load_limits(policies: &Path) -> Result<(Limits, Diagnostics), Diagnostics> {
+    Limits::load(&read(policies, "limits.yaml")?)
+}
+
+fn read(folder: &Path, name: &str) -> Result<Document, Diagnostics> {
+    let path = folder.join(name);
+    Document::read(&path, &path.display().to_string())
+}
+
+fn load_issuers(settings: &Settings, previous: Option<&Snapshot>) -> Result<Issuers, Diagnostics> {
+    let before = previous.map(|previous| previous.identities.issuers());
+    Issuers::new(settings.issuers.clone(), before.map(Arc::as_ref)).map_err(|found| {
+        let mut mistakes = Diagnostics::new();
+        for mistake in found {
+            mistakes.push(Diagnostic::error(Place::file("gateway.yaml"), mistake.to_string()));
+        }
+        mistakes
+    })
+}
+
+fn load_upstreams(
+    path: &Path,
+    settings: &Settings,
+    previous: Option<&Snapshot>,
+) -> Result<Upstreams, Diagnostics> {
+    let before = previous.map(|previous| previous.upstreams.as_ref());
+    Upstreams::new(settings.upstreams.clone(), before).map_err(|unusable| {
+        let mut mistakes = Diagnostics::new();
+        for one in unusable {
+            let place = Place::file(&path.display().to_string());
+            mistakes.push(Diagnostic::error(place, format!("upstream `{}`: {}", one.name, one.error)));
+        }
+        mistakes
+    })
+}
+
+fn load_policies(
+    settings: &Settings,
+    contracts: &Catalogue,
+    (callers, file): (&Callers, &Document),
+) -> Result<(Policies, Diagnostics), Diagnostics> {
+    let place = |id: &str| file.key_place(&format!("/callers/{}", token(id)));
+    let callers: Vec<_> = callers.iter().map(|profile| facts::caller(profile, place(&profile.id))).collect();
+    let operations: Vec<_> = contracts
+        .operations()
+        .iter()
+        .map(|operation| facts::operation(operation, route::place(operation)))
+        .collect();
+    Policies::load(&settings.policies, &callers, &operations, &settings.claims)
+}
+
+fn version_key(previous: Option<&Snapshot>) -> Result<Arc<VersionKey>, Diagnostics> {
+    match previous {
+        Some(previous) => Ok(Arc::clone(&previous.version_key)),
+        None => VersionKey::random()
+            .map(Arc::new)
+            .map_err(|fault| Diagnostic::error(Place::file("gateway.yaml"), fault.to_string()).into()),
+    }
+}
+
+/// Runs the policy tests; one that fails keeps the files from being served.
+fn run_policy_tests(settings: &Settings, policies: &Policies, found: &mut Diagnostics) -> usize {
+    let (outcomes, mistakes) = policy::run_tests(&settings.policies.join("tests"), policies);
+    found.extend(mistakes);
+    let mut passed = 0_usize;
+    for outcome in outcomes {
+        match outcome.failure {
+            None => passed = passed.saturating_add(1),
+            Some(why) => {
+                let message = format!("policy test `{}` fails: {why}", outcome.name);
+                found.push(
+                    Diagnostic::error(outcome.place, message).help(format!("decided: {}", outcome.got)),
+                );
+            }
+        }
+    }
+    passed
+}
+
+/// The plan of every caller; one that does not exist is a mistake.
+fn plans((callers, file): (&Callers, &Document), limits: &Limits, found: &mut Diagnostics) -> Vec<Arc<Plan>> {
+    let known: BTreeSet<&str> = limits.plan_names().collect();
+    let mut plans = Vec::new();
+    for profile in callers.iter() {
+        match limits.plan(&profile.plan) {
+            Some(plan) => plans.push(Arc::clone(plan)),
+            None => {
+                let message =
+                    format!("plan `{}` of caller `{}` is not in limits.yaml", profile.plan, profile.id);
+                let place = file.place(&format!("/callers/{}/plan", token(&profile.id)));
+                let mistake = Diagnostic::error(place, message);
+                found.push(mistake.did_you_mean(&profile.plan, known.iter().copied()));
+            }
+        }
+    }
+    plans
+}
