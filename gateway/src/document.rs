@@ -3,6 +3,8 @@
 //! Reads one document into a [`serde_json::Value`] beside a tree of places, so that any mistake found
 //! later by JSON Pointer can be shown with its line and column. It knows YAML, not what a file means.
 
+mod breach;
+mod json;
 mod places;
 mod scalar;
 mod yaml;
@@ -15,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
-use places::Places;
+use places::{Mark, Places};
 
 /// One file, read: its value, and where each part of it stands.
 #[derive(Debug, Clone)]
@@ -42,19 +44,17 @@ impl Document {
         Self::parse(name, &text)
     }
 
-    /// Reads `text`, which stands in the file `name`. JSON is YAML, so both are read here.
+    /// Reads `text`, which stands in the file `name`: JSON if that ends in `.json`, YAML otherwise.
     ///
     /// # Errors
-    /// The text is not one YAML document of JSON values: bad syntax, a repeated key, an alias bomb,
+    /// The text is not one document of JSON values: bad syntax, a repeated key, an alias bomb,
     /// a tag, nesting deeper than [`DEPTH_MAX`].
     pub fn parse(name: &str, text: &str) -> Result<Self, Diagnostics> {
         let (file, text): (Arc<str>, Arc<str>) = (name.into(), text.into());
-        match yaml::read(&text) {
+        let is_json = Path::new(name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+        match if is_json { json::read(&text) } else { yaml::read(&text) } {
             Ok((value, places)) => Ok(Self { file, text, value, places }),
-            Err(mistake) => {
-                let place = Place::new(file, text, mistake.at.line, mistake.at.column);
-                Err(Diagnostic::error(place, mistake.message).into())
-            }
+            Err(mistake) => Err(Diagnostic::error(place(file, text, mistake.at), mistake.message).into()),
         }
     }
 
@@ -73,17 +73,17 @@ impl Document {
     /// Where the value at a JSON Pointer (RFC 6901) stands; the nearest parent that exists, otherwise.
     #[must_use]
     pub fn place(&self, pointer: &str) -> Place {
-        self.at(self.places.value(pointer))
+        self.at(self.places.value(&self.value, pointer))
     }
 
     /// Where the key of the member at a JSON Pointer stands; the nearest parent that exists, otherwise.
     #[must_use]
     pub fn key_place(&self, pointer: &str) -> Place {
-        self.at(self.places.key(pointer))
+        self.at(self.places.key(&self.value, pointer))
     }
 
-    fn at(&self, mark: places::Mark) -> Place {
-        Place::new(Arc::clone(&self.file), Arc::clone(&self.text), mark.line, mark.column)
+    fn at(&self, mark: Mark) -> Place {
+        place(Arc::clone(&self.file), Arc::clone(&self.text), mark)
     }
 
     /// The document as a `T`, checked against `T`'s JSON Schema first so that all mistakes are told.
@@ -124,7 +124,7 @@ impl Document {
             }
             Ok(validator) => {
                 for error in validator.iter_errors(value) {
-                    places::describe(&error, schema, &mut |mistake| {
+                    breach::describe(&error, schema, &mut |mistake| {
                         let pointer = format!("{base}{}", mistake.pointer);
                         let place =
                             if mistake.of_key { self.key_place(&pointer) } else { self.place(&pointer) };
@@ -139,6 +139,11 @@ impl Document {
         }
         mistakes
     }
+}
+
+fn place(file: Arc<str>, text: Arc<str>, mark: Mark) -> Place {
+    let wide = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    Place::new(file, text, wide(mark.line), wide(mark.column))
 }
 
 /// A key as one token of a JSON Pointer (RFC 6901 section 3).

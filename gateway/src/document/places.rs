@@ -1,184 +1,126 @@
-//! Where each part of a document stands, and how a breach of a JSON Schema reads to a person.
+//! Where does each part of a document stand?
+//!
+//! One mark for each value, in the order in which they stand, so that a document of fifty megabytes
+//! needs a list and not a tree of maps. The names of members are those of the value beside it.
 
-use std::collections::HashMap;
-
-use jsonschema::ValidationError;
-use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
 /// A line and a column, both from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
-    pub(super) line: usize,
-    pub(super) column: usize,
+    pub(super) line: u32,
+    pub(super) column: u32,
 }
 
 impl Mark {
     pub(super) const START: Self = Self { line: 1, column: 1 };
+
+    /// A place further on than any file that is read reaches is its last one.
+    pub(super) fn new(line: usize, column: usize) -> Self {
+        let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Self { line: narrow(line), column: narrow(column) }
+    }
 }
 
 /// The places of a value and of everything in it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Places {
-    at: Mark,
-    parts: Parts,
+    nodes: Vec<Node>,
 }
 
-#[derive(Debug, Clone)]
-enum Parts {
-    None,
-    Items(Vec<Places>),
-    Members(HashMap<Box<str>, (Mark, Places)>),
+/// One value: its key (itself, in a list), and how many values it holds, itself among them.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    key: Mark,
+    value: Mark,
+    size: u32,
 }
+
+/// A value whose parts are still to come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Open(usize);
 
 impl Places {
-    pub(super) const fn leaf(at: Mark) -> Self {
-        Self { at, parts: Parts::None }
+    /// Notes the next value: its own parts, if it has any, come between this and [`Self::close`].
+    pub(super) fn open(&mut self, key: Mark, value: Mark) -> Open {
+        self.nodes.push(Node { key, value, size: 1 });
+        Open(self.nodes.len().saturating_sub(1))
     }
 
-    pub(super) const fn sequence(at: Mark, items: Vec<Self>) -> Self {
-        Self { at, parts: Parts::Items(items) }
-    }
-
-    pub(super) const fn mapping(at: Mark, members: HashMap<Box<str>, (Mark, Self)>) -> Self {
-        Self { at, parts: Parts::Members(members) }
-    }
-
-    pub(super) fn value(&self, pointer: &str) -> Mark {
-        self.find(pointer).1
-    }
-
-    pub(super) fn key(&self, pointer: &str) -> Mark {
-        self.find(pointer).0
-    }
-
-    /// The places of key and value at `pointer`, or of the nearest parent.
-    fn find(&self, pointer: &str) -> (Mark, Mark) {
-        let (mut key, mut here) = (self.at, self);
-        for token in pointer.split('/').skip(1) {
-            let next = match &here.parts {
-                Parts::None => None,
-                Parts::Items(items) => {
-                    token.parse::<usize>().ok().and_then(|n| items.get(n)).map(|item| (item.at, item))
-                }
-                Parts::Members(members) => {
-                    members.get(unescape(token).as_str()).map(|(key, value)| (*key, value))
-                }
-            };
-            let Some((next_key, next)) = next else { break };
-            (key, here) = (next_key, next);
+    /// Ends a value: what was noted since it was opened are its parts.
+    pub(super) fn close(&mut self, open: Open) {
+        let size = self.nodes.len().saturating_sub(open.0);
+        if let Some(node) = self.nodes.get_mut(open.0) {
+            node.size = u32::try_from(size).unwrap_or(u32::MAX);
         }
-        (key, here.at)
+    }
+
+    /// A copy of the value that was opened so, as YAML's anchors keep it.
+    pub(super) fn copy(&self, open: Open) -> Self {
+        Self { nodes: self.nodes.get(open.0..).unwrap_or_default().to_vec() }
+    }
+
+    /// Notes a value that stands elsewhere, under a key that stands here.
+    pub(super) fn paste(&mut self, key: Mark, other: &Self) {
+        let from = self.nodes.len();
+        self.nodes.extend_from_slice(&other.nodes);
+        if let Some(node) = self.nodes.get_mut(from) {
+            node.key = key;
+        }
+    }
+
+    /// How many values were noted.
+    pub(super) const fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Where the value at `pointer` of `root` stands; the nearest parent that exists, otherwise.
+    pub(super) fn value(&self, root: &Value, pointer: &str) -> Mark {
+        self.find(root, pointer).map_or(Mark::START, |node| node.value)
+    }
+
+    /// Where the key of the value at `pointer` stands; that of the nearest parent, otherwise.
+    pub(super) fn key(&self, root: &Value, pointer: &str) -> Mark {
+        self.find(root, pointer).map_or(Mark::START, |node| node.key)
+    }
+
+    fn find(&self, root: &Value, pointer: &str) -> Option<&Node> {
+        let (mut at, mut here) = (0_usize, root);
+        for token in pointer.split('/').skip(1) {
+            let Some((number, part)) = part(here, token) else { break };
+            at = self.part(at, number)?;
+            here = part;
+        }
+        self.nodes.get(at)
+    }
+
+    /// The part of this number of the value at `at`: behind it, and behind the parts before.
+    fn part(&self, at: usize, number: usize) -> Option<usize> {
+        let mut next = at.checked_add(1)?;
+        for _ in 0..number {
+            next = next.checked_add(usize::try_from(self.nodes.get(next)?.size).ok()?)?;
+        }
+        Some(next)
+    }
+}
+
+/// The part of `value` that a token of a JSON Pointer names, and which one it is in order.
+fn part<'v>(value: &'v Value, token: &str) -> Option<(usize, &'v Value)> {
+    match value {
+        Value::Array(items) => {
+            let number = token.parse::<usize>().ok()?;
+            Some((number, items.get(number)?))
+        }
+        Value::Object(members) => {
+            let name = unescape(token);
+            let (number, (_, part)) = members.iter().enumerate().find(|(_, (key, _))| **key == name)?;
+            Some((number, part))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }
 
 /// RFC 6901 section 4: `~1` is `/`, then `~0` is `~`.
 fn unescape(token: &str) -> String {
     token.replace("~1", "/").replace("~0", "~")
-}
-
-/// One breach of a form, in words.
-pub(super) struct Breach {
-    pub(super) pointer: String,
-    pub(super) message: String,
-    /// The key is at fault rather than its value.
-    pub(super) of_key: bool,
-    /// A word that is not known, and those that are.
-    pub(super) unknown: Option<(String, Vec<String>)>,
-}
-
-/// Tells each breach in `error`, in the words of somebody who writes YAML.
-pub(super) fn describe(error: &ValidationError<'_>, schema: &Value, tell: &mut dyn FnMut(Breach)) {
-    let pointer = error.instance_path().as_str().to_owned();
-    let plain = |message: String| Breach { pointer: pointer.clone(), message, of_key: false, unknown: None };
-    match error.kind() {
-        ValidationErrorKind::AdditionalProperties { unexpected } => {
-            let known = known_keys(error, schema);
-            for key in unexpected {
-                let escaped = super::token(key);
-                tell(Breach {
-                    pointer: format!("{pointer}/{escaped}"),
-                    message: format!("unknown key `{key}`"),
-                    of_key: true,
-                    unknown: Some((key.clone(), known.clone())),
-                });
-            }
-        }
-        ValidationErrorKind::Required { property } => {
-            let name = property.as_str().unwrap_or_default();
-            tell(plain(format!("key `{name}` is missing")));
-        }
-        ValidationErrorKind::Enum { options } => {
-            let known = options
-                .as_array()
-                .map(|all| all.iter().filter_map(Value::as_str).map(str::to_owned).collect());
-            tell(unknown_word(error, pointer.clone(), known.unwrap_or_default()));
-        }
-        ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
-            if let Some(known) = words(context) {
-                return tell(unknown_word(error, pointer.clone(), known));
-            }
-            match single_choice(context) {
-                Some(nested) => nested.iter().for_each(|e| describe(e, schema, tell)),
-                None => tell(plain(choices(error, context))),
-            }
-        }
-        _ => tell(plain(error.to_string())),
-    }
-}
-
-/// The words of a choice whose branches are each one word, or a list of them.
-fn words(context: &[Vec<ValidationError<'_>>]) -> Option<Vec<String>> {
-    let mut known = Vec::new();
-    for branch in context {
-        let said: Vec<&Value> = branch
-            .iter()
-            .filter_map(|error| match error.kind() {
-                ValidationErrorKind::Constant { expected_value } => Some(vec![&**expected_value]),
-                ValidationErrorKind::Enum { options } => options.as_array().map(|all| all.iter().collect()),
-                _ => None,
-            })
-            .flatten()
-            .collect();
-        if said.is_empty() {
-            return None;
-        }
-        known.extend(said.into_iter().filter_map(Value::as_str).map(str::to_owned));
-    }
-    Some(known)
-}
-
-/// The branch the writer meant: the only one that the value's own type fits.
-fn single_choice<'e, 'i>(context: &'e [Vec<ValidationError<'i>>]) -> Option<&'e Vec<ValidationError<'i>>> {
-    let mut fitting = context.iter().filter(|branch| !branch.iter().any(is_about_the_whole));
-    fitting.next().filter(|_| fitting.next().is_none())
-}
-
-fn is_about_the_whole(error: &ValidationError<'_>) -> bool {
-    matches!(error.kind(), ValidationErrorKind::Type { .. } | ValidationErrorKind::Constant { .. })
-}
-
-fn choices(error: &ValidationError<'_>, context: &[Vec<ValidationError<'_>>]) -> String {
-    let told: Vec<String> =
-        context.iter().filter_map(|branch| branch.first()).map(ToString::to_string).collect();
-    if told.is_empty() { error.to_string() } else { told.join("; or ") }
-}
-
-fn unknown_word(error: &ValidationError<'_>, pointer: String, known: Vec<String>) -> Breach {
-    let word = match error.instance().as_ref() {
-        Value::String(word) => word.clone(),
-        other => other.to_string(),
-    };
-    let message = format!("`{word}` is not one of the values known here");
-    Breach { pointer, message, of_key: false, unknown: Some((word, known)) }
-}
-
-/// The keys that the schema object which refused the unknown key does know.
-fn known_keys(error: &ValidationError<'_>, schema: &Value) -> Vec<String> {
-    let path = error.absolute_keyword_location().map(|uri| uri.as_str().to_owned());
-    let path = path.as_deref().and_then(|uri| uri.split_once('#').map(|(_, pointer)| pointer.to_owned()));
-    let path = path.unwrap_or_else(|| error.schema_path().as_str().to_owned());
-    let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
-    let properties = schema.pointer(&format!("{parent}/properties")).and_then(Value::as_object);
-    properties.map(|members| members.keys().cloned().collect()).unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
 use super::DEPTH_MAX;
@@ -19,7 +20,8 @@ type Read<T> = Result<T, Mistake>;
 
 /// Reads the one document in `text`.
 pub(super) fn read(text: &str) -> Read<(Value, Places)> {
-    let mut reader = Reader { events: Parser::new_from_str(text), anchors: HashMap::new(), unfolded: 0 };
+    let events = Parser::new_from_str(text);
+    let mut reader = Reader { events, places: Places::default(), anchors: HashMap::new(), unfolded: 0 };
     let mut found = None;
     loop {
         let (event, span) = reader.next()?;
@@ -30,9 +32,12 @@ pub(super) fn read(text: &str) -> Read<(Value, Places)> {
             }
             Event::DocumentStart(_) => {
                 let (event, span) = reader.next()?;
-                found = Some(reader.node(event, span, 0)?);
+                found = Some(reader.node(event, span, None, 0)?);
             }
-            Event::StreamEnd => return found.ok_or_else(|| mistake(span, "the file is empty")),
+            Event::StreamEnd => {
+                let value = found.ok_or_else(|| mistake(span, "the file is empty"))?;
+                return Ok((value, reader.places));
+            }
             _ => return Err(mistake(span, "this is not where a value may stand")),
         }
     }
@@ -40,7 +45,8 @@ pub(super) fn read(text: &str) -> Read<(Value, Places)> {
 
 struct Reader<'a> {
     events: Parser<'a, StrInput<'a>>,
-    anchors: HashMap<usize, (Value, Places, usize)>,
+    places: Places,
+    anchors: HashMap<usize, (Value, Places)>,
     unfolded: usize,
 }
 
@@ -53,50 +59,56 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Read<(Value, Places)> {
+    /// A value; `key` says where its key stands, if it has one.
+    fn node(&mut self, event: Event<'a>, span: Span, key: Option<Mark>, depth: usize) -> Read<Value> {
         if depth > DEPTH_MAX {
             return Err(mistake(span, format!("nested deeper than {DEPTH_MAX} levels")));
         }
         let at = mark(span.start);
-        match event {
+        let key = key.unwrap_or(at);
+        if let Event::Alias(anchor) = event {
+            return self.alias(anchor, span, key);
+        }
+        let open = self.places.open(key, at);
+        let (anchor, value) = match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let value = scalar_value(&text, style, tag.as_deref(), span)?;
-                Ok(self.keep(anchor, value, Places::leaf(at)))
+                (anchor, scalar_value(&text, style, tag.as_deref(), span)?)
             }
             Event::SequenceStart(anchor, tag) => {
                 refuse_tag(tag.as_deref(), span)?;
-                let (value, places) = self.sequence(at, depth)?;
-                Ok(self.keep(anchor, value, places))
+                (anchor, self.sequence(depth)?)
             }
             Event::MappingStart(anchor, tag) => {
                 refuse_tag(tag.as_deref(), span)?;
-                let (value, places) = self.mapping(at, depth)?;
-                Ok(self.keep(anchor, value, places))
+                (anchor, self.mapping(depth)?)
             }
-            Event::Alias(anchor) => self.alias(anchor, span),
-            _ => Err(mistake(span, "a value is missing here")),
+            _ => return Err(mistake(span, "a value is missing here")),
+        };
+        self.places.close(open);
+        // The parser numbers anchors from 1; 0 is "none".
+        if anchor > 0 {
+            self.anchors.insert(anchor, (value.clone(), self.places.copy(open)));
         }
+        Ok(value)
     }
 
-    fn sequence(&mut self, at: Mark, depth: usize) -> Read<(Value, Places)> {
-        let (mut items, mut places) = (Vec::new(), Vec::new());
+    fn sequence(&mut self, depth: usize) -> Read<Value> {
+        let mut items = Vec::new();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::SequenceEnd) {
-                return Ok((Value::Array(items), Places::sequence(at, places)));
+                return Ok(Value::Array(items));
             }
-            let (item, place) = self.node(event, span, depth.saturating_add(1))?;
-            items.push(item);
-            places.push(place);
+            items.push(self.node(event, span, None, depth.saturating_add(1))?);
         }
     }
 
-    fn mapping(&mut self, at: Mark, depth: usize) -> Read<(Value, Places)> {
-        let (mut members, mut places) = (Map::new(), HashMap::new());
+    fn mapping(&mut self, depth: usize) -> Read<Value> {
+        let mut members = Map::new();
         loop {
             let (event, span) = self.next()?;
             let key = match event {
-                Event::MappingEnd => return Ok((Value::Object(members), Places::mapping(at, places))),
+                Event::MappingEnd => return Ok(Value::Object(members)),
                 Event::Scalar(text, style, _, None) => {
                     if text == "<<" && style == ScalarStyle::Plain {
                         return Err(mistake(span, "merge keys (`<<`) are not part of YAML 1.2"));
@@ -107,33 +119,29 @@ impl<'a> Reader<'a> {
             };
             let key_at = mark(span.start);
             let (event, value_span) = self.next()?;
-            let (value, place) = self.node(event, value_span, depth.saturating_add(1))?;
-            if members.insert(key.clone(), value).is_some() {
-                return Err(Mistake { at: key_at, message: format!("key `{key}` is repeated") });
-            }
-            places.insert(key.into_boxed_str(), (key_at, place));
+            let value = self.node(event, value_span, Some(key_at), depth.saturating_add(1))?;
+            // The places of a member are found by its number, so a key must not come twice.
+            match members.entry(key) {
+                Entry::Occupied(known) => {
+                    let message = format!("key `{}` is repeated", known.key());
+                    return Err(Mistake { at: key_at, message });
+                }
+                Entry::Vacant(free) => free.insert(value),
+            };
         }
-    }
-
-    fn keep(&mut self, anchor: usize, value: Value, places: Places) -> (Value, Places) {
-        // The parser numbers anchors from 1; 0 is "none".
-        if anchor > 0 {
-            let size = count(&value);
-            self.anchors.insert(anchor, (value.clone(), places.clone(), size));
-        }
-        (value, places)
     }
 
     /// An alias costs what it unfolds to, so that a few lines cannot become gigabytes.
-    fn alias(&mut self, anchor: usize, span: Span) -> Read<(Value, Places)> {
-        let Some((value, places, size)) = self.anchors.get(&anchor) else {
+    fn alias(&mut self, anchor: usize, span: Span, key: Mark) -> Read<Value> {
+        let Some((value, places)) = self.anchors.get(&anchor) else {
             return Err(mistake(span, "this alias has no anchor before it"));
         };
-        self.unfolded = self.unfolded.saturating_add(*size);
+        self.unfolded = self.unfolded.saturating_add(places.count());
         if self.unfolded > UNFOLDED_VALUES_MAX {
             return Err(mistake(span, format!("aliases unfold to more than {UNFOLDED_VALUES_MAX} values")));
         }
-        Ok((value.clone(), places.clone()))
+        self.places.paste(key, places);
+        Ok(value.clone())
     }
 }
 
@@ -153,17 +161,9 @@ fn refuse_tag(tag: Option<&Tag>, span: Span) -> Read<()> {
     }
 }
 
-fn count(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => items.iter().map(count).fold(1, usize::saturating_add),
-        Value::Object(members) => members.values().map(count).fold(1, usize::saturating_add),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
-    }
-}
-
 fn mark(marker: saphyr_parser::Marker) -> Mark {
     // The parser counts lines from 1 and columns from 0.
-    Mark { line: marker.line(), column: marker.col().saturating_add(1) }
+    Mark::new(marker.line(), marker.col().saturating_add(1))
 }
 
 fn mistake(span: Span, message: impl Into<String>) -> Mistake {
