@@ -152,6 +152,12 @@ pub fn token(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
+/// The key that a token of a JSON Pointer stands for (RFC 6901 section 4: `~1` is `/`, then `~0` is `~`).
+#[must_use]
+pub fn untoken(token: &str) -> String {
+    token.replace("~1", "/").replace("~0", "~")
+}
+
 /// No file of ours is near this; it bounds what a mistaken path can make the loader read.
 pub const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Deeper nesting than any real contract has; serde_json itself stops at 128.

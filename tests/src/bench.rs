@@ -4,6 +4,7 @@
 //! [`workload`] by the same [`load`], turn by turn in one run, and are judged by the operating system's
 //! accounting ([`usage`]). An answer that is not the expected one, to the byte, ends the run.
 
+mod documents;
 mod load;
 mod origin;
 mod peers;
@@ -25,6 +26,7 @@ use workload::{Transport, Workload};
 use crate::gateway::Gateway;
 use crate::world::World;
 
+pub use documents::{Document, Documents, load, load_each};
 pub use peers::{Bare, serve_bare};
 pub use workload::Scenario;
 

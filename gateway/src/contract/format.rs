@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use jsonschema::{Draft, ValidationOptions, Validator};
 use serde_json::{Value, json};
 
-use super::keyword::Dialect;
+use super::keyword::{Dialect, Older};
 
 /// The formats that a dialect's own validator lacks; built once for a contract.
 pub(super) struct Formats {
@@ -18,9 +18,11 @@ impl Formats {
     /// The formats of `dialect`.
     pub(super) fn new(dialect: Dialect) -> Self {
         let borrowed = match dialect {
-            Dialect::V31 => Vec::new(),
+            Dialect::V31 | Dialect::Older(Older::Draft201909) => Vec::new(),
             // Draft 4 has none of these, and contracts of 3.0 use them all the same.
-            Dialect::V30 => MODERN.iter().filter_map(|name| Some((*name, modern(name)?))).collect(),
+            Dialect::V30 | Dialect::Older(_) => {
+                MODERN.iter().filter_map(|name| Some((*name, modern(name)?))).collect()
+            }
         };
         Self { borrowed }
     }

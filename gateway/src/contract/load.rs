@@ -18,7 +18,7 @@ use super::keyword::Dialect;
 use super::lifecycle::Lifecycle;
 use super::operation::{Contract, Operation};
 use super::route::{Routes, Template};
-use super::schemas::{DIALECTS, Schemas};
+use super::schemas::{Engine, Schemas};
 use super::settings::WrittenSettings;
 use super::source::{At, Source};
 use super::target::Target;
@@ -67,7 +67,7 @@ pub(super) fn load(
     let dialect = dialect(&source)?;
     let mut reader = Reader {
         source: &source,
-        schemas: Schemas::new(&source, dialect),
+        schemas: Schemas::new(&source, dialect, engine(&source)),
         missing,
         mistakes: Diagnostics::new(),
         defaults: WrittenSettings::default(),
@@ -76,7 +76,7 @@ pub(super) fn load(
     let contract = reader.contract(api, version);
     let loaded = reader.operations(&contract, first);
     let Reader { schemas, mut mistakes, .. } = reader;
-    mistakes.extend(schemas.into_mistakes());
+    mistakes.extend(schemas.finish());
     mistakes.into_result(Some(loaded))
 }
 
@@ -86,7 +86,7 @@ fn dialect(source: &Source) -> Result<Dialect, Diagnostics> {
     let mut numbers = written.split('.').map(|number| number.parse::<u32>().ok());
     match (numbers.next().flatten(), numbers.next().flatten()) {
         (Some(3), Some(0)) => Ok(Dialect::V30),
-        (Some(3), Some(1)) => Ok(Dialect::V31),
+        (Some(3), Some(1)) => named_dialect(source),
         _ => {
             let told = source.error(&at, "`openapi` must say a version that is served: 3.0 or 3.1");
             Err(told.help("for example `openapi: 3.1.1`").into())
@@ -94,11 +94,27 @@ fn dialect(source: &Source) -> Result<Dialect, Diagnostics> {
     }
 }
 
+/// OpenAPI 3.1.1 section 4.8.24.5: `jsonSchemaDialect` names what its schemas are written in.
+fn named_dialect(source: &Source) -> Result<Dialect, Diagnostics> {
+    let at = source.root().key("jsonSchemaDialect");
+    let Some(named) = source.value(&at) else { return Ok(Dialect::V31) };
+    let uri = named.as_str().unwrap_or_default();
+    Dialect::named(uri).ok_or_else(|| {
+        let told = source.error(&at, format!("the dialect `{uri}` is not known"));
+        told.help("drafts 4, 6, 7, 2019-09 and 2020-12 of JSON Schema are, and OpenAPI's own base").into()
+    })
+}
+
+/// The regular expressions that the contract may use.
+fn engine(source: &Source) -> Engine {
+    let at = source.root().key("x-gateway").key("insecure_backtracking_patterns");
+    if source.value(&at) == Some(&Value::Bool(true)) { Engine::Backtracking } else { Engine::Linear }
+}
+
 impl Reader<'_> {
     fn contract(&mut self, api: &str, version: &str) -> Arc<Contract> {
         let root = self.source.root();
         self.check_fields(&root, fields::DOCUMENT);
-        self.check_json_schema_dialect(&root.key("jsonSchemaDialect"));
         if self.source.member(&root, "webhooks").is_some() {
             let at = root.key("webhooks");
             self.mistakes.push(self.source.warning(&at, "webhooks are described but not served"));
@@ -118,14 +134,6 @@ impl Reader<'_> {
             digest: self.source.digest().to_owned(),
             lifecycle: lifecycle.unwrap_or_default(),
         })
-    }
-
-    fn check_json_schema_dialect(&mut self, at: &At) {
-        let dialect = self.source.value(at).map(|value| value.as_str().unwrap_or_default());
-        if let Some(dialect) = dialect.filter(|dialect| !DIALECTS.contains(dialect)) {
-            let told = format!("the dialect `{dialect}` is not supported");
-            self.mistakes.push(self.source.error(at, told));
-        }
     }
 
     fn lifecycle(&mut self, at: &At, written: super::lifecycle::WrittenLifecycle) -> Option<Lifecycle> {

@@ -4,101 +4,222 @@
 
 use std::sync::Arc;
 
+use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
-use jsonschema::paths::Location as SchemaPath;
-use jsonschema::{Keyword, ValidationError, Validator};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::json;
 use super::percent::{self, Plus};
+use super::schemas::{Choice, LINK, Part, named_file};
 use super::source::At;
 use super::violation::{Location, Violation, Violations};
 
 /// A schema of the contract, ready to be asked.
 #[derive(Clone)]
 pub(super) struct Schema {
-    validator: Arc<Validator>,
-    file_names: Arc<[Box<str>]>,
-    pointer: Arc<str>,
+    part: Arc<Part>,
+}
+
+/// One reason why a value does not fit.
+struct Breach {
+    /// The value at fault, from the value that was judged: a JSON Pointer.
+    path: String,
+    keyword: String,
+    expected: String,
+    /// The keyword's place in the contract.
+    contract: String,
+    /// That the value is of another kind than the schema describes: another type, or another constant.
+    of_another_kind: bool,
 }
 
 impl Schema {
-    pub(super) fn new(validator: Validator, file_names: Arc<[Box<str>]>, at: &At) -> Self {
-        let name = file_names.get(at.file).map_or("", |name| &**name);
-        let pointer = contract_pointer(name, &at.pointer).into();
-        Self { validator: Arc::new(validator), file_names, pointer }
+    pub(super) const fn new(part: Arc<Part>) -> Self {
+        Self { part }
     }
 
     /// Whether `value` fits. This is the hot path: it allocates nothing and explains nothing.
     pub(super) fn accepts(&self, value: &Value) -> bool {
-        self.validator.is_valid(value)
+        self.part.accepts(value)
     }
 
     /// Adds every reason why `value`, which is at `location`, does not fit.
     pub(super) fn explain(&self, value: &Value, location: &Location, found: &mut Violations) {
-        for error in self.validator.iter_errors(value) {
-            self.explain_error(&error, location, found, 0);
+        let mut breaches = Vec::new();
+        breaches_of(&self.part, value, "", 0, &mut breaches);
+        if breaches.is_empty() {
+            // It does not fit, and nothing can say why: it does not fit all the same.
+            let (file, pointer) = (self.part.names(), self.part.at());
+            let contract = contract_pointer(file, pointer);
+            found.push(Violation::new(location.clone(), "schema", "a value that fits").under(&contract));
+        }
+        for Breach { path, keyword, expected, contract, of_another_kind: _ } in breaches {
+            found.push(Violation::new(location.within(&path), &keyword, expected).under(&contract));
+        }
+    }
+}
+
+/// Adds why `value`, which stands at `path` of what is judged, does not fit `part`.
+fn breaches_of(part: &Part, value: &Value, path: &str, depth: usize, found: &mut Vec<Breach>) {
+    let Some(validator) = part.validator().filter(|_| depth < DEPTH_MAX) else { return };
+    let here = Judged { part, value, path, depth };
+    for error in validator.iter_errors(value) {
+        here.add(&error, found);
+        if found.len() >= BREACHES_MAX {
+            return;
+        }
+    }
+}
+
+/// A value that a part judges.
+#[derive(Clone, Copy)]
+struct Judged<'j> {
+    part: &'j Part,
+    value: &'j Value,
+    path: &'j str,
+    depth: usize,
+}
+
+impl Judged<'_> {
+    fn add(&self, error: &ValidationError<'_>, found: &mut Vec<Breach>) {
+        let deeper = self.depth.saturating_add(1);
+        let within = error.instance_path().as_str();
+        match error.kind() {
+            // The part behind a reference says why.
+            ValidationErrorKind::Custom { keyword, message } if keyword == LINK => {
+                let linked = message.parse().ok().and_then(|number| self.part.linked(number));
+                if let (Some(part), Some(value)) = (linked, self.value.pointer(within)) {
+                    breaches_of(&part, value, &format!("{}{within}", self.path), deeper, found);
+                }
+            }
+            ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
+                match self.meant(error, context) {
+                    Meant::Branch(breaches) => found.extend(breaches),
+                    Meant::Nothing(breach) => found.push(breach),
+                    Meant::Unclear => found.push(self.breach(error)),
+                }
+            }
+            _ => found.push(self.breach(error)),
         }
     }
 
-    fn explain_error(
-        &self,
-        error: &ValidationError<'_>,
-        at: &Location,
-        found: &mut Violations,
-        depth: usize,
-    ) {
-        if let ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } =
-            error.kind()
-            && let Some(branch) = meant_branch(context, error.instance_path().as_str())
-            && depth < BRANCH_DEPTH_MAX
-        {
-            for nested in branch {
-                self.explain_error(nested, at, found, depth.saturating_add(1));
-            }
-            return;
-        }
+    fn breach(&self, error: &ValidationError<'_>) -> Breach {
         let contract = self.keyword_pointer(error);
         let path = error.instance_path().as_str();
         // `additionalProperties: false` alone refuses each extra property as such; the object is at fault.
         let closes = matches!(error.kind(), ValidationErrorKind::FalseSchema)
             .then(|| CLOSING.into_iter().find(|word| contract.rsplit('/').next() == Some(word)));
-        let violation = match closes.flatten() {
+        let (path, keyword, expected) = match closes.flatten() {
             Some(word) => {
                 let object = path.rsplit_once('/').map_or("", |(object, _)| object);
-                Violation::new(at.within(object), word, NO_OTHERS)
+                (object, word, NO_OTHERS.to_owned())
             }
-            None => Violation::new(at.within(path), error.kind().keyword(), expected(error.kind())),
+            None => (path, error.kind().keyword(), expected(error.kind())),
         };
-        found.push(violation.under(&contract));
+        Breach {
+            path: format!("{}{path}", self.path),
+            keyword: keyword.to_owned(),
+            expected,
+            contract,
+            of_another_kind: matches!(
+                error.kind(),
+                ValidationErrorKind::Type { .. }
+                    | ValidationErrorKind::Constant { .. }
+                    | ValidationErrorKind::Enum { .. }
+            ),
+        }
+    }
+
+    /// What the sender meant among alternatives that none of them fits.
+    fn meant(&self, error: &ValidationError<'_>, context: &[Vec<ValidationError<'static>>]) -> Meant {
+        let here = format!("{}{}", self.path, error.instance_path().as_str());
+        let branch = |errors: &Vec<ValidationError<'static>>| {
+            let mut found = Vec::new();
+            errors.iter().for_each(|error| self.add(error, &mut found));
+            found
+        };
+        let contract = self.keyword_pointer(error);
+        let choice = self.part.choices().and_then(|choices| choices.between(&contract));
+        let value = self.value.pointer(error.instance_path().as_str());
+        if let (Some(choice), Some(Value::Object(members))) = (choice, value) {
+            let named = members.get(&choice.property).and_then(Value::as_str);
+            return match named.and_then(|named| choice.branches.get(named)) {
+                Some(number) => match context.get(*number).map(branch) {
+                    Some(found) if !found.is_empty() => Meant::Branch(found),
+                    // It fits what it names, and something else too.
+                    Some(_) | None => Meant::Unclear,
+                },
+                None => Meant::Nothing(unnamed(choice, &here, &contract)),
+            };
+        }
+        if self.depth >= BRANCH_DEPTH_MAX {
+            return Meant::Unclear;
+        }
+        closest(context.iter().map(branch).collect(), &here)
     }
 
     fn keyword_pointer(&self, error: &ValidationError<'_>) -> String {
-        let Some(uri) = error.absolute_keyword_location() else { return self.pointer.to_string() };
-        let (file, fragment) = uri.as_str().split_once('#').unwrap_or((uri.as_str(), ""));
-        let number = file.strip_prefix(URN).and_then(|number| number.parse::<usize>().ok());
-        let name = number.and_then(|n| self.file_names.get(n)).map_or("", |name| &**name);
-        let pointer = percent::decode(fragment, Plus::Literal).unwrap_or_default();
-        contract_pointer(name, &pointer)
+        let (names, at) = (self.part.names(), self.part.at());
+        let Some(uri) = error.absolute_keyword_location() else {
+            let pointer = format!("{}{}", at.pointer, error.schema_path().as_str());
+            return contract_pointer(names, &At { file: at.file, pointer });
+        };
+        match named_file(names, uri.as_str()) {
+            Some((file, fragment)) => {
+                let pointer = percent::decode(fragment, Plus::Literal).unwrap_or_default();
+                contract_pointer(names, &At { file, pointer })
+            }
+            // A schema that the contract knows by its `$id`.
+            None => uri.as_str().to_owned(),
+        }
     }
 }
 
-/// The branch that a sender most likely meant: the only one whose own type, `const` and `enum` fit.
-fn meant_branch<'c>(
-    context: &'c [Vec<ValidationError<'static>>],
-    here: &str,
-) -> Option<&'c Vec<ValidationError<'static>>> {
-    let misses = |error: &ValidationError<'_>| match error.kind() {
-        ValidationErrorKind::Type { .. } => error.instance_path().as_str() == here,
-        ValidationErrorKind::Constant { .. } | ValidationErrorKind::Enum { .. } => true,
-        _ => false,
-    };
-    let mut fitting = context.iter().filter(|branch| !branch.iter().any(misses));
-    fitting.next().filter(|branch| !branch.is_empty() && fitting.next().is_none())
+/// What a value that fits no alternative means to be.
+enum Meant {
+    /// The alternative that says this.
+    Branch(Vec<Breach>),
+    /// No alternative: what names one is missing or wrong.
+    Nothing(Breach),
+    /// More than one might be meant.
+    Unclear,
 }
 
-fn contract_pointer(file: &str, pointer: &str) -> String {
-    if file.is_empty() { pointer.to_owned() } else { format!("{file}#{pointer}") }
+/// The alternative that a value came closest to. One of another kind is not meant if any is of the same; of the
+/// others the one with the fewest breaches is, unless two have as few.
+fn closest(branches: Vec<Vec<Breach>>, here: &str) -> Meant {
+    let strange = |branch: &Vec<Breach>| {
+        branch.iter().any(|breach| {
+            let of_itself = breach.path == here && breach.keyword == "type";
+            of_itself || (breach.of_another_kind && breach.keyword != "type")
+        })
+    };
+    let mut fitting: Vec<Vec<Breach>> =
+        branches.into_iter().filter(|b| !b.is_empty() && !strange(b)).collect();
+    fitting.sort_by_key(Vec::len);
+    let mut fitting = fitting.into_iter();
+    match (fitting.next(), fitting.next()) {
+        (Some(first), Some(second)) if first.len() == second.len() => Meant::Unclear,
+        (Some(first), _) => Meant::Branch(first),
+        (None, _) => Meant::Unclear,
+    }
+}
+
+fn unnamed(choice: &Choice, here: &str, keyword: &str) -> Breach {
+    let schema = keyword.rsplit_once('/').map_or("", |(schema, _)| schema);
+    let known: Vec<Value> = choice.branches.keys().map(|name| Value::from(name.as_str())).collect();
+    Breach {
+        path: format!("{here}{}", json::token(&choice.property)),
+        keyword: "discriminator".to_owned(),
+        expected: one_of(&known),
+        contract: format!("{schema}/discriminator"),
+        of_another_kind: true,
+    }
+}
+
+/// What violations call a place of the contract: the pointer, after the file's name unless it is the main one.
+pub(super) fn contract_pointer(names: &[Box<str>], at: &At) -> String {
+    let file = names.get(at.file).map_or("", |name| &**name);
+    if file.is_empty() { at.pointer.clone() } else { format!("{file}#{}", at.pointer) }
 }
 
 /// What would have passed. Every value in it comes from the contract.
@@ -117,11 +238,7 @@ fn expected(kind: &ValidationErrorKind) -> String {
             _ => "absent: only requests carry this property".to_owned(),
         },
         Kind::Enum { options } => match options.as_array() {
-            Some(options) => {
-                let listed: Vec<String> = options.iter().take(OPTIONS_SHOWN_MAX).map(shown).collect();
-                let tail = if options.len() > OPTIONS_SHOWN_MAX { ", ..." } else { "" };
-                format!("one of {}{tail}", listed.join(", "))
-            }
+            Some(options) => one_of(options),
             None => shown(options),
         },
         Kind::ExclusiveMaximum { limit } => format!("less than {limit}"),
@@ -159,6 +276,12 @@ fn expected(kind: &ValidationErrorKind) -> String {
     }
 }
 
+fn one_of(options: &[Value]) -> String {
+    let listed: Vec<String> = options.iter().take(OPTIONS_SHOWN_MAX).map(shown).collect();
+    let tail = if options.len() > OPTIONS_SHOWN_MAX { ", ..." } else { "" };
+    format!("one of {}{tail}", listed.join(", "))
+}
+
 /// A value of the contract, short enough to be read.
 fn shown(value: &Value) -> String {
     let text = value.to_string();
@@ -180,69 +303,25 @@ pub(super) fn mistake(error: &ValidationError<'_>) -> String {
     }
 }
 
-/// The keyword that stands for a property which may not be sent in this direction.
-pub(super) fn hidden<'a>(
-    _parent: &'a Map<String, Value>,
-    _value: &'a Value,
-    _path: SchemaPath,
-) -> Result<Box<dyn for<'i> Keyword<'i>>, ValidationError<'a>> {
-    Ok(Box::new(Hidden))
-}
-
-struct Hidden;
-
-impl<'i> Keyword<'i> for Hidden {
-    fn validate(&self, _: &'i Value) -> Result<(), ValidationError<'i>> {
-        Err(ValidationError::custom("hidden"))
-    }
-
-    fn is_valid(&self, _: &'i Value) -> bool {
-        false
-    }
-}
-
-/// The name by which the validator knows a file of the contract.
-pub(super) fn file_uri(file: usize) -> String {
-    format!("{URN}{file}")
-}
-
-/// The name by which the validator knows the value at `at`.
-pub(super) fn uri(at: &At) -> String {
-    format!("{}#{}", file_uri(at.file), utf8_percent_encode(&at.pointer, NOT_IN_FRAGMENT))
-}
-
 /// Keywords that close an object when their schema is `false`.
 const CLOSING: [&str; 2] = ["additionalProperties", "unevaluatedProperties"];
 const NO_OTHERS: &str = "no properties but the described ones";
-const URN: &str = "urn:contract:";
-/// RFC 3986 section 3.5: what a fragment cannot hold as it is, and `%` itself.
-const NOT_IN_FRAGMENT: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'<')
-    .add(b'>')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
 /// Enough to choose from; the contract has the rest.
 const OPTIONS_SHOWN_MAX: usize = 12;
 const VALUE_SHOWN_MAX: usize = 80;
-/// Alternatives inside alternatives deeper than this are not unravelled for the sender.
+/// Alternatives behind more references than this are not unravelled for the sender.
 const BRANCH_DEPTH_MAX: usize = 8;
+/// Values nest at most as deep as JSON is read; references of references add little.
+const DEPTH_MAX: usize = 128;
+/// More than a person reads, whatever was sent.
+const BREACHES_MAX: usize = 64;
 
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "a test")]
 mod tests {
     use super::super::direction::Direction;
     use super::super::keyword::Dialect;
-    use super::super::schemas::Schemas;
+    use super::super::schemas::{Engine, Schemas};
     use super::super::source::Source;
     use super::*;
     use proptest::prelude::*;
@@ -252,9 +331,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("openapi.yaml"), format!("s: {text}")).unwrap();
         let source = Source::read(folder.path(), "c").unwrap();
-        let mut schemas = Schemas::new(&source, Dialect::V31);
+        let mut schemas = Schemas::new(&source, Dialect::V31, Engine::Linear);
         let compiled = schemas.compile(&source.root().key("s"), Direction::Request);
-        compiled.unwrap_or_else(|| panic!("{text}: {}", schemas.into_mistakes()))
+        let mistakes = schemas.finish();
+        assert!(!mistakes.has_errors(), "{text}: {mistakes}");
+        compiled.unwrap()
     }
 
     fn explain(schema: &Schema, value: &Value) -> Vec<Violation> {

@@ -176,6 +176,9 @@ pub(super) struct WrittenSettings {
     unknown_parameters: Option<UnknownParameters>,
     /// When it was or will be deprecated and switched off.
     pub(super) lifecycle: Option<WrittenLifecycle>,
+    /// Lets the patterns of the whole contract use look-around and back-references, whose matching is
+    /// bounded but can be slow for texts that were made to be. At the root only.
+    pub(super) insecure_backtracking_patterns: Option<bool>,
 }
 
 /// `x-gateway` of a parameter or of a schema's property.
@@ -216,6 +219,7 @@ impl WrittenSettings {
             idempotent,
             unknown_parameters,
             lifecycle: _,
+            insecure_backtracking_patterns: _,
         } = self;
         let kinds = kinds.or_else(|| document.kinds.clone());
         Some(Settings {

@@ -5,6 +5,8 @@
 
 use serde_json::Value;
 
+use super::untoken;
+
 /// A line and a column, both from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
@@ -112,15 +114,10 @@ fn part<'v>(value: &'v Value, token: &str) -> Option<(usize, &'v Value)> {
             Some((number, items.get(number)?))
         }
         Value::Object(members) => {
-            let name = unescape(token);
+            let name = untoken(token);
             let (number, (_, part)) = members.iter().enumerate().find(|(_, (key, _))| **key == name)?;
             Some((number, part))
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
-}
-
-/// RFC 6901 section 4: `~1` is `/`, then `~0` is `~`.
-fn unescape(token: &str) -> String {
-    token.replace("~1", "/").replace("~0", "~")
 }

@@ -2,10 +2,11 @@
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use testbed::bench::{Bare, Plan, Scenario, Server, run, serve_bare};
+use testbed::bench::{Bare, Document, Documents, Plan, Scenario, Server, load, load_each, run, serve_bare};
 use testbed::install_provider;
 
 /// The gateway's allocator, so that bare Pingora has it too.
@@ -41,9 +42,13 @@ enum Command {
     },
     /// Be bare Pingora, for a run of the command before.
     BarePingora(Bare),
+    /// Load OpenAPI documents, and print how long it took and in how much memory.
+    Documents(Documents),
+    /// Load one document, for a run of the command before.
+    LoadDocument(Document),
 }
 
-fn main() {
+fn main() -> ExitCode {
     install_provider();
     match Arguments::parse().command {
         Command::Path { rounds, seconds, connections, servers, scenarios } => {
@@ -60,6 +65,22 @@ fn main() {
             }
         }
         Command::BarePingora(bare) => serve_bare(&bare),
+        Command::Documents(documents) => return print(load_each(&documents)),
+        Command::LoadDocument(document) => return print(load(&document)),
+    }
+    ExitCode::SUCCESS
+}
+
+fn print(said: Result<String, String>) -> ExitCode {
+    match said {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(fault) => {
+            println!("{fault}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -124,6 +124,11 @@ impl Reader<'_> {
             #[cfg(test)]
             (None, Missing::Assume) => WrittenSettings::assumed(),
         };
+        if written.insecure_backtracking_patterns.is_some() {
+            let at = at.key("insecure_backtracking_patterns");
+            let told = "`insecure_backtracking_patterns` stands at the root, for the whole contract";
+            self.mistakes.push(self.source.error(&at, told));
+        }
         let own = written.lifecycle.take();
         let own = own.and_then(|written| self.lifecycle(&at.key("lifecycle"), written));
         let lifecycle = own.unwrap_or_else(|| contract.lifecycle.clone());

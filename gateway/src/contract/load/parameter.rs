@@ -161,8 +161,8 @@ impl Reader<'_> {
         let explode = self.explode(at, style);
         let place = at.key("schema");
         let shape = Shape::of(self.source, &place);
-        if style == Style::DeepObject && !shape.may_be_object() {
-            let told = "`deepObject` wants a schema of type `object`";
+        if style == Style::DeepObject && !shape.may_be_object() && !shape.may_be_array() {
+            let told = "`deepObject` wants a schema of type `object` or `array`";
             self.mistakes.push(self.source.error(&at.key("style"), told));
         }
         let schema = self.schemas.compile(&place, direction)?;
