@@ -3,6 +3,7 @@
 //! Every file the gateway reads reports through these types: all mistakes at once, each with file,
 //! line, column and help. Nothing here knows which file means what.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -126,6 +127,15 @@ impl Diagnostic {
         }
     }
 
+    fn sort_key(&self) -> (Option<&str>, usize, usize) {
+        let place = self.place.as_ref();
+        (place.map(Place::file_name), place.map_or(0, Place::line), place.map_or(0, Place::column))
+    }
+
+    fn repeat_key(&self) -> (Option<Arc<str>>, String) {
+        (self.place.as_ref().map(|place| Arc::clone(&place.file)), self.message.clone())
+    }
+
     /// Error or warning.
     #[must_use]
     pub const fn severity(&self) -> Severity {
@@ -222,6 +232,31 @@ impl Diagnostics {
         self.0.iter()
     }
 
+    /// In the order of files and lines, and each warning that repeats only once in its file: the first tells
+    /// how many more there are.
+    #[must_use]
+    pub fn summed_up(self) -> Self {
+        let mut all = self.0;
+        all.sort_by(|one, other| one.sort_key().cmp(&other.sort_key()));
+        let mut repeated: HashMap<(Option<Arc<str>>, String), usize> = HashMap::new();
+        for warning in all.iter().filter(|told| told.severity == Severity::Warning) {
+            let count = repeated.entry(warning.repeat_key()).or_default();
+            *count = count.saturating_add(1);
+        }
+        all.retain_mut(|told| {
+            // Whoever comes first takes the count with it.
+            let count = match told.severity {
+                Severity::Error => Some(1),
+                Severity::Warning => repeated.remove(&told.repeat_key()),
+            };
+            if let Some(more) = count.and_then(|count| count.checked_sub(1)).filter(|more| *more > 0) {
+                told.message = format!("{} (and at {more} more places)", told.message);
+            }
+            count.is_some()
+        });
+        Self(all)
+    }
+
     /// Keeps the value of `result`, or keeps its mistakes and gives nothing.
     pub fn keep<T>(&mut self, result: Result<T, Self>) -> Option<T> {
         match result {
@@ -296,6 +331,31 @@ mod tests {
 
     fn place() -> Place {
         Place::new("a.yaml".into(), "kind: partner\nplann: x\n".into(), 2, 1)
+    }
+
+    #[test]
+    fn a_warning_that_repeats_is_told_once_with_their_number() {
+        let at = |file: &str, line| Place::new(file.into(), "".into(), line, 1);
+        let all = Diagnostics(vec![
+            Diagnostic::warning(at("b", 9), "odd"),
+            Diagnostic::error(at("b", 2), "bad"),
+            Diagnostic::warning(at("b", 4), "odd"),
+            Diagnostic::error(at("b", 3), "bad"),
+            Diagnostic::warning(at("a", 7), "odd"),
+            Diagnostic::warning(at("b", 5), "odd"),
+            Diagnostic::warning(at("b", 1), "other"),
+        ]);
+        let told: Vec<String> = all.summed_up().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "a:7:1: warning: odd",
+                "b:1:1: warning: other",
+                "b:2:1: error: bad",
+                "b:3:1: error: bad",
+                "b:4:1: warning: odd (and at 2 more places)",
+            ]
+        );
     }
 
     #[test]

@@ -274,6 +274,27 @@ mod tests {
     }
 
     #[test]
+    fn templates_that_differ_in_names_only_share_their_methods() {
+        let catalogue = sample::catalogue(&format!(
+            "paths:\n  /o/{{one}}: {{get: {}}}\n  /o/{{other}}: {{delete: {}}}\n",
+            with_parameter("read", "one"),
+            with_parameter("drop", "other"),
+        ));
+        let target = Target::from_origin_form("/api/v1/o/7").unwrap();
+        for (method, name, parameter) in [
+            ("GET", "api.v1.read", "one"),
+            ("HEAD", "api.v1.read", "one"),
+            ("DELETE", "api.v1.drop", "other"),
+        ] {
+            let matched = catalogue.find(&method.parse().unwrap(), &target).unwrap();
+            assert_eq!(matched.operation().name(), name);
+            assert_eq!(matched.path_values().collect::<Vec<_>>(), [(parameter, "7")]);
+        }
+        let allow = ["DELETE", "GET", "HEAD"].map(|method| method.parse().unwrap()).to_vec();
+        assert_eq!(found(&catalogue, "PUT", "/api/v1/o/7"), Err(NoMatch::Method { allow }));
+    }
+
+    #[test]
     fn a_semicolon_is_a_path_only_for_matrix_parameters() {
         let matrix = "{operationId: m, responses: {'204': {description: x}}, parameters: [{name: p, in: path, required: true, style: matrix, schema: {type: string}}]}";
         let catalogue = sample::catalogue(&format!(

@@ -32,7 +32,7 @@ pub(super) struct Loaded {
 }
 
 /// What happens to a contract that leaves out what only the gateway asks for: `security`,
-/// `operationId`, an upstream.
+/// an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
     /// It does not load.
@@ -77,7 +77,7 @@ pub(super) fn load(
     let loaded = reader.operations(&contract, first);
     let Reader { schemas, mut mistakes, .. } = reader;
     mistakes.extend(schemas.finish());
-    mistakes.into_result(Some(loaded))
+    mistakes.summed_up().into_result(Some(loaded))
 }
 
 fn dialect(source: &Source) -> Result<Dialect, Diagnostics> {
@@ -188,9 +188,19 @@ impl Reader<'_> {
             let next = first.saturating_add(operations.len());
             let here = self.path_item(&written, text, &template, contract, next);
             operations.extend(here.iter().cloned());
-            if let Err(why) = routes.insert(&template, here) {
-                let told = format!("`{text}` cannot be served: {why}");
-                self.mistakes.push(Diagnostic::error(source.key_place(&written), told));
+            match routes.insert(&template, here) {
+                Ok(None) => {}
+                Ok(Some(beside)) => {
+                    let told = format!("`{text}` and `{beside}` match the same paths, so they are one path");
+                    let told = Diagnostic::warning(source.key_place(&written), told);
+                    self.mistakes.push(told.help(
+                        "OpenAPI 3.1.1 section 4.8.8.2 forbids two templates that differ in names only",
+                    ));
+                }
+                Err(taken) => {
+                    let told = format!("`{text}` cannot be served: {taken}");
+                    self.mistakes.push(Diagnostic::error(source.key_place(&written), told));
+                }
             }
         }
         if operations.is_empty() && !self.mistakes.has_errors() {
@@ -400,8 +410,15 @@ paths:
             ("openapi: 2.0.0".to_owned(), "`openapi` must say a version"),
             ("openapi: 3.2.0".to_owned(), "`openapi` must say a version"),
             ("openapi: 3.10.0".to_owned(), "`openapi` must say a version"),
-            (paths(OK), "no `operationId`"),
-            (paths(&format!("operationId: a.b, {OK}")), "may hold letters"),
+            (paths(&format!("operationId: a b, {OK}")), "`a b` cannot be a part of names"),
+            (paths(&format!("operationId: 'a\"b', {OK}")), "cannot be a part of names"),
+            (paths(&format!("operationId: '', {OK}")), "cannot be a part of names"),
+            (
+                format!(
+                    "openapi: 3.1.0{HEAD}paths:\n  /t:\n    get: {{{OK}}}\n    put: {{operationId: 'GET:/t', {OK}}}\n"
+                ),
+                "the name `GET:/t` is used twice, first at",
+            ),
             (paths("operationId: t"), "describes no response"),
             (paths("operationId: t, responses: {'2xx': {description: x}}"), "`2xx` is not a status"),
             (one("requestbody: {}"), "did you mean `requestBody`?"),
@@ -514,9 +531,12 @@ paths:
         for (paths, expected) in [
             (
                 format!("  /a/{{x}}: {}\n  /a/{{y}}: {}\n", item(&["x"], "one"), item(&["y"], "two")),
-                "matches the same paths",
+                "`/a/{x}` matches the same paths with the method GET",
             ),
-            (format!("  '/{{a}}-{{b}}': {}\n", item(&["a", "b"], "one")), "more than one parameter"),
+            (
+                format!("  '/{{a}}{{b}}': {}\n", item(&["a", "b"], "one")),
+                "nothing stands between two parameters",
+            ),
             (format!("  /a/{{x}}: {}\n", item(&[], "one")), "`x` is not described"),
             (format!("  a: {}\n", item(&[], "one")), "begins with `/`"),
             (format!("  /a: {}\n  /b: {}\n", item(&[], "one"), item(&[], "one")), "is used twice"),

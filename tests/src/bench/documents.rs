@@ -123,7 +123,7 @@ fn prepare(file: &Path, root: &Path) -> Result<(), String> {
     }
     let folder = root.join("public/v1");
     std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
-    let text = serde_json::to_string_pretty(&document).map_err(|e| e.to_string())?;
+    let text = serde_json::to_string(&document).map_err(|e| e.to_string())?;
     std::fs::write(folder.join("openapi.json"), text).map_err(|e| e.to_string())
 }
 

@@ -63,30 +63,30 @@ impl Reader<'_> {
         })
     }
 
+    /// What policies, limits and audit records call the operation.
     fn operation_id(&mut self, described: &Described<'_>) -> Option<String> {
-        let at = described.at.key("operationId");
-        let id = match self.text(&described.at, "operationId") {
-            Some(id) => id.to_owned(),
-            None if self.missing != Missing::Refuse => {
-                let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-                format!("{}{}", described.method, described.path.chars().map(word).collect::<String>())
-            }
-            None => {
-                let told = self.source.error(&described.at, "the operation has no `operationId`");
-                self.mistakes.push(told.help("policies, limits and audit records name operations by it"));
-                return None;
-            }
+        let written = described.at.key("operationId");
+        let (id, at) = match self.text(&described.at, "operationId") {
+            Some(id) => (id.to_owned(), written),
+            None => (format!("{}:{}", described.method, described.path), described.at.clone()),
         };
-        // It is a part of names such as `orders.v2.createOrder`, which dots divide.
-        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
-        if id.is_empty() || !id.bytes().all(plain) {
-            let told = format!("the `operationId` `{id}` may hold letters, digits, `_` and `-` only");
-            self.mistakes.push(self.source.error(&at, told));
+        let named = at != described.at;
+        let may_stand = |b: u8| may_stand_in_id(b) || (!named && matches!(b, b'{' | b'}'));
+        let too_long = named && id.len() > OPERATION_ID_BYTES_MAX;
+        if id.is_empty() || too_long || !id.bytes().all(may_stand) {
+            let told = format!("the `operationId` `{id}` cannot be a part of names");
+            let help = format!(
+                "up to {OPERATION_ID_BYTES_MAX} letters, digits and signs of ASCII, without spaces, quotes, backslashes, braces, `<`, `>`, `|` and `^`"
+            );
+            self.mistakes.push(self.source.error(&at, told).help(help));
             return None;
         }
+        if !named {
+            let told = format!("the operation has no `operationId`, so its name is `{id}`");
+            self.mistakes.push(self.source.warning(&at, told));
+        }
         if let Some(first) = self.operation_ids.insert(id.clone(), at.clone()) {
-            let told =
-                format!("the `operationId` `{id}` is used twice, first at {}", self.source.place(&first));
+            let told = format!("the name `{id}` is used twice, first at {}", self.source.place(&first));
             self.mistakes.push(self.source.error(&at, told));
             return None;
         }
@@ -156,3 +156,13 @@ impl Reader<'_> {
         (settings, lifecycle)
     }
 }
+
+/// What an `operationId` is made of. It is a part of names such as `orders.v2.createOrder`, which stand in
+/// policies, metrics and records without being escaped.
+const fn may_stand_in_id(byte: u8) -> bool {
+    byte.is_ascii_graphic()
+        && !matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b'{' | b'}' | b'<' | b'>' | b'|' | b'^')
+}
+
+/// The longest of the public contracts, in Microsoft Graph's, has 245.
+const OPERATION_ID_BYTES_MAX: usize = 256;
