@@ -135,9 +135,7 @@ const OTHER_DRAFT: Keyword =
     Refused("the dialect of this contract has no such keyword, so nothing would check it");
 
 /// Words that mean something else than in 2020-12: from which dialect to which, and what.
-const OLDER: [(&str, Older, Older, Keyword); 7] = [
-    ("$recursiveAnchor", Older::Draft201909, Older::Draft201909, Plain),
-    ("$recursiveRef", Older::Draft201909, Older::Draft201909, Plain),
+const OLDER: [(&str, Older, Older, Keyword); 5] = [
     ("additionalItems", Older::Draft4, Older::Draft201909, Schema),
     ("definitions", Older::Draft4, Older::Draft201909, SchemaMap),
     ("dependencies", Older::Draft4, Older::Draft7, SchemasOrNames),
@@ -146,9 +144,8 @@ const OLDER: [(&str, Older, Older, Keyword); 7] = [
 ];
 
 /// The first of the older dialects that has a word of 2020-12; none for what only 2020-12 has.
-const SINCE: [(&str, Option<Older>); 23] = [
+const SINCE: [(&str, Option<Older>); 22] = [
     ("$anchor", Some(Older::Draft201909)),
-    ("$comment", Some(Older::Draft7)),
     ("$defs", Some(Older::Draft201909)),
     ("$dynamicAnchor", None),
     ("$dynamicRef", None),
@@ -174,18 +171,18 @@ const SINCE: [(&str, Option<Older>); 23] = [
 
 const NOT_30: Keyword =
     Refused("OpenAPI 3.0 has no such keyword, so nothing would check it; use OpenAPI 3.1");
-const BASE: Keyword = Refused("2020-12 has `$dynamicRef` and `$dynamicAnchor` in its place");
+const RECURSIVE: Keyword = Refused("name the schema in a `$ref`, or use `$dynamicRef` of 2020-12");
 
 /// Keyword, what it is in 3.0, what it is in 3.1.
 const KEYWORDS: [(&str, Keyword, Keyword); 67] = [
     ("$anchor", NOT_30, Plain),
-    ("$comment", NOT_30, Annotation),
+    ("$comment", Annotation, Annotation),
     ("$defs", NOT_30, SchemaMap),
     ("$dynamicAnchor", NOT_30, Plain),
     ("$dynamicRef", NOT_30, Plain),
     ("$id", NOT_30, Plain),
-    ("$recursiveAnchor", NOT_30, BASE),
-    ("$recursiveRef", NOT_30, BASE),
+    ("$recursiveAnchor", NOT_30, RECURSIVE),
+    ("$recursiveRef", NOT_30, RECURSIVE),
     ("$ref", Plain, Plain),
     ("$schema", NOT_30, Plain),
     ("$vocabulary", NOT_30, Refused("a dialect of one's own is not supported")),
@@ -274,7 +271,6 @@ mod tests {
             ("dependencies", Draft4, Draft7),
             ("const", Draft6, Draft201909),
             ("if", Draft7, Draft201909),
-            ("$recursiveRef", Draft201909, Draft201909),
             ("unevaluatedItems", Draft201909, Draft201909),
         ] {
             for older in [Draft4, Draft6, Draft7, Draft201909] {

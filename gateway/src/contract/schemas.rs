@@ -9,6 +9,8 @@ mod choice;
 mod compile;
 mod part;
 mod rewrite;
+#[cfg(test)]
+mod suite;
 mod whole;
 
 use std::collections::{HashMap, HashSet};
@@ -21,7 +23,7 @@ use super::direction::Direction;
 use super::format::Formats;
 use super::keyword::Dialect;
 use super::schema::Schema;
-use super::source::{At, Source};
+use super::source::{At, REFERENCE_HOPS_MAX, Source};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use choice::Choices;
 
@@ -133,7 +135,19 @@ impl<'s> Schemas<'s> {
             Linking::Parts => self.compile_parts(),
             Linking::Whole => self.compile_whole(),
         }
+        self.check_compiled();
         self.mistakes
+    }
+
+    /// What no core compiled, and no mistake accounts for, is a mistake of our own: the contract does not load.
+    fn check_compiled(&mut self) {
+        let wanted = |found: &Found| found.asked || self.linking == Linking::Parts;
+        let missing = self.found.iter().find(|found| wanted(found) && found.part.validator().is_none());
+        let missing = missing.map(|found| found.at.clone());
+        if let Some(at) = missing.filter(|_| !self.mistakes.has_errors()) {
+            self.mistakes
+                .push(self.source.error(&at, "the schema was not compiled, for no reason that is known"));
+        }
     }
 
     /// The number of the part at `at`, which is rewritten later if it is new.
@@ -164,15 +178,20 @@ impl<'s> Schemas<'s> {
         }
     }
 
-    /// What stands behind a schema that is nothing but a reference.
+    /// What stands behind a schema that is nothing but a reference, however many such references there are. One
+    /// that says something of its own beside its reference is a part itself.
     fn behind(&self, at: &At) -> At {
-        let only_reference =
-            |at: &At| self.source.value(at).and_then(Value::as_object).is_some_and(|s| s.len() == 1);
-        if only_reference(at) {
-            self.source.follow(at.clone()).unwrap_or_else(|_told_later| at.clone())
-        } else {
-            at.clone()
+        let mut here = at.clone();
+        for _ in 0..REFERENCE_HOPS_MAX {
+            let written = self.source.value(&here).and_then(Value::as_object);
+            let only = written.filter(|written| written.len() == 1).and_then(|written| written.get("$ref"));
+            let Some(reference) = only.and_then(Value::as_str) else { return here };
+            match self.source.target(here.file, reference) {
+                Ok(next) => here = next,
+                Err(_told_later) => return here,
+            }
         }
+        here
     }
 
     /// The validator's settings, the same for every part.
@@ -342,6 +361,13 @@ mod tests {
         }
         let (_, told) = compile(Dialect::V30, Direction::Request, &text);
         assert!(told.contains("`required` beside a `$ref` is ignored"), "{told}");
+        // However many references lead there.
+        let text = format!(
+            "defs: {{'Tree/x': {tree}}}\nt: {{$ref: '#/defs/Tree~1x', required: [next]}}\ns: {{$ref: '#/t'}}"
+        );
+        for (dialect, accepted) in [(Dialect::V30, true), (Dialect::V31, false)] {
+            check(dialect, Direction::Request, &text, &json!({"v": 1}), accepted);
+        }
     }
 
     #[test]

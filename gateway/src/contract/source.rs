@@ -250,7 +250,7 @@ const ENTRY_NAMES: [&str; 2] = ["openapi.yaml", "openapi.json"];
 /// A contract is split by hand; more files than this is a mistake.
 const FILES_MAX: usize = 256;
 /// More than any chain of references that a person would write.
-const REFERENCE_HOPS_MAX: usize = 32;
+pub(super) const REFERENCE_HOPS_MAX: usize = 32;
 
 #[cfg(test)]
 mod tests {

@@ -175,7 +175,7 @@ pub(super) fn on_all_cores<T: Send>(parts: usize, work: impl Fn() -> Vec<T> + Sy
     }
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..cores).map(|_| scope.spawn(&work)).collect();
-        // A thread that panicked leaves its parts uncompiled, and they accept nothing.
+        // A thread that panicked leaves parts uncompiled, and the contract does not load: see `check_compiled`.
         threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect()
     })
 }

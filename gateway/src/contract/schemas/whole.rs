@@ -162,8 +162,13 @@ pub(super) fn anchored(source: &Source, file: usize, reference: &str) -> Option<
                 if is("$anchor") || is("$dynamicAnchor") {
                     return Some(at);
                 }
-                let inside = members.iter().filter(|(_, value)| value.is_object() || value.is_array());
-                let inside = inside.filter(|(_, value)| value.get("$id").is_none());
+                // Values that a schema lists are not schemas; a property may have such a name.
+                let names_schemas = at.pointer.rsplit('/').next().is_some_and(|last| NAMING.contains(&last));
+                let inside = members.iter().filter(|(key, value)| {
+                    (value.is_object() || value.is_array())
+                        && value.get("$id").is_none()
+                        && (names_schemas || !LISTING.contains(&key.as_str()))
+                });
                 open.extend(inside.map(|(key, _)| at.key(key)));
             }
             Value::Array(items) => open.extend((0..items.len()).map(|n| at.item(n))),
@@ -178,6 +183,11 @@ pub(super) fn may_be_identifier(reference: &str) -> bool {
     !reference.starts_with('#')
 }
 
+/// Keywords that map names to schemas.
+const NAMING: [&str; 6] =
+    ["$defs", "definitions", "dependentSchemas", "patternProperties", "properties", "schemas"];
+/// Keywords that hold values, whatever they look like.
+const LISTING: [&str; 5] = ["const", "default", "enum", "example", "examples"];
 /// Where the files of a contract are, as far as the validator knows. It fetches nothing.
 const BASE: &str = "https://contract.invalid/";
 const MAIN: &str = "openapi.yaml";
