@@ -98,7 +98,7 @@ pub(crate) fn of(name: &str) -> Call {
 
 /// The sample contracts, as the gateway reads them.
 pub(crate) fn catalogue() -> Catalogue {
-    Catalogue::load(&repository::folder("contracts")).unwrap_or_else(|mistakes| panic!("{mistakes}")).0
+    Catalogue::load(&repository::folder("contracts"), None).unwrap_or_else(|mistakes| panic!("{mistakes}")).0
 }
 
 fn call(operation: Arc<Operation>) -> Call {

@@ -263,7 +263,7 @@ impl Explain {
             deprecation: if deprecated { Deprecation::Deprecated } else { Deprecation::Current },
         };
         let principal = profile.map_or(Principal::Anonymous, |profile| Principal::Caller(profile.index));
-        let explanation = snapshot.policies().explain(principal, matched.operation().index(), &circumstances);
+        let explanation = snapshot.policies().explain(principal, matched.index(), &circumstances);
         policies(&explanation)
     }
 }

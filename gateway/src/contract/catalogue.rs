@@ -5,30 +5,49 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::Method;
 
-use super::load::{self, Missing};
+use super::cores::on_all_cores;
+use super::load::{self, Loaded, Missing};
 use super::operation::{Contract, Operation};
 use super::parameter::PathValue;
-use super::route::{Found, Routes};
+use super::route::Found;
+use super::source;
 use super::target::Target;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 
 /// Every live contract, compiled.
+#[derive(Default)]
 pub struct Catalogue {
     contracts: Vec<Arc<Contract>>,
     operations: Vec<Arc<Operation>>,
-    /// The routes under each base path.
-    bases: HashMap<String, Routes>,
+    live: Vec<Live>,
+    /// Which contract serves each base path.
+    bases: HashMap<String, usize>,
     /// How many segments the longest base path has.
     deepest: usize,
+}
+
+/// A contract among the others.
+struct Live {
+    loaded: Arc<Loaded>,
+    /// The place of its first operation among those of all contracts.
+    first: usize,
+}
+
+/// A folder that holds one version of an API.
+struct Folder {
+    api: String,
+    version: String,
 }
 
 /// Proof that a contract has an operation for a request's method and path.
 #[derive(Debug, Clone)]
 pub struct Matched {
     operation: Arc<Operation>,
+    index: usize,
     values: Vec<PathValue>,
 }
 
@@ -53,6 +72,12 @@ impl Matched {
         &self.operation
     }
 
+    /// The operation's place in [`Catalogue::operations`].
+    #[must_use]
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+
     /// The path parameters' names and decoded values, in the order of the path.
     pub fn path_values(&self) -> impl Iterator<Item = (&str, &str)> {
         self.values.iter().map(|value| (&*value.name, value.decoded.as_str()))
@@ -64,30 +89,43 @@ impl Matched {
 }
 
 impl Catalogue {
-    /// Loads `<root>/<api>/<version>/openapi.yaml` (or `openapi.json`) for every API and version.
+    /// Loads `<root>/<api>/<version>/openapi.yaml` (or `openapi.json`) for every API and version. Contracts whose
+    /// files are those of `previous` are taken from there, compiled as they are.
     ///
     /// # Errors
     /// All mistakes in all contracts. When there are none, warnings come with the catalogue.
-    pub fn load(root: &Path) -> Result<(Self, Diagnostics), Diagnostics> {
-        Self::load_with(root, Missing::Refuse)
+    pub fn load(root: &Path, previous: Option<&Self>) -> Result<(Self, Diagnostics), Diagnostics> {
+        Self::load_with(root, previous, Missing::Refuse)
     }
 
     /// The same, with a say in what happens to contracts that leave out what only the gateway asks for.
-    pub(super) fn load_with(root: &Path, missing: Missing) -> Result<(Self, Diagnostics), Diagnostics> {
+    pub(super) fn load_with(
+        root: &Path,
+        previous: Option<&Self>,
+        missing: Missing,
+    ) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut mistakes = Diagnostics::new();
-        let mut catalogue =
-            Self { contracts: Vec::new(), operations: Vec::new(), bases: HashMap::new(), deepest: 0 };
         let root_name = root.file_name().and_then(|name| name.to_str()).unwrap_or("contracts");
-        for api in mistakes.keep(folders(root, root_name)).unwrap_or_default() {
-            let name = format!("{root_name}/{api}");
-            for version in mistakes.keep(folders(&root.join(&api), &name)).unwrap_or_default() {
-                let first = catalogue.operations.len();
-                let loaded =
-                    load::load(&root.join(&api).join(&version), root_name, &api, &version, first, missing);
-                if let Some((loaded, warnings)) = mistakes.keep(loaded) {
-                    mistakes.extend(warnings);
-                    catalogue.add(loaded, root_name, &mut mistakes);
-                }
+        let folders = version_folders(root, root_name, &mut mistakes);
+        let load = |folder: &Folder| {
+            let unchanged = previous.and_then(|previous| previous.unchanged(root, folder));
+            let anew = || {
+                let Folder { api, version } = folder;
+                load::load(&root.join(api).join(version), root_name, api, version, missing).map(Arc::new)
+            };
+            unchanged.map_or_else(anew, Ok)
+        };
+        let mut catalogue = Self::default();
+        for (folder, loaded) in folders.iter().zip(load_all(&folders, load)) {
+            let Some(loaded) = loaded else {
+                let place = Place::file(&format!("{root_name}/{}/{}", folder.api, folder.version));
+                mistakes
+                    .push(Diagnostic::error(place, "the contract was not read, for no reason that is known"));
+                continue;
+            };
+            if let Some(loaded) = mistakes.keep(loaded) {
+                mistakes.extend(loaded.warnings.clone());
+                catalogue.add(loaded, root_name, &mut mistakes);
             }
         }
         if catalogue.contracts.is_empty() && !mistakes.has_errors() {
@@ -96,20 +134,34 @@ impl Catalogue {
         mistakes.into_result(Some(catalogue))
     }
 
-    fn add(&mut self, loaded: load::Loaded, root_name: &str, mistakes: &mut Diagnostics) {
-        let load::Loaded { contract, operations, routes } = loaded;
+    /// The contract of `folder`, if its files are still those it was read from.
+    fn unchanged(&self, root: &Path, folder: &Folder) -> Option<Arc<Loaded>> {
+        let Folder { api, version } = folder;
+        let named =
+            |live: &&Live| live.loaded.contract.api == *api && live.loaded.contract.version == *version;
+        let loaded = &self.live.iter().find(named)?.loaded;
+        let digest = source::digest_now(&root.join(api).join(version), &loaded.files)?;
+        (digest == loaded.contract.digest).then(|| Arc::clone(loaded))
+    }
+
+    fn add(&mut self, loaded: Arc<Loaded>, root_name: &str, mistakes: &mut Diagnostics) {
+        let contract = &loaded.contract;
         let base = contract.base_path.clone();
         self.deepest = self.deepest.max(base.matches('/').count());
-        if self.bases.insert(base.clone(), routes).is_some() {
-            let earlier = self.contracts.iter().find(|earlier| earlier.base_path == base);
-            let earlier = earlier.map(|c| format!("{}/{}", c.api, c.version)).unwrap_or_default();
+        if let Some(earlier) = self.bases.insert(base.clone(), self.live.len()) {
+            let earlier = self.contracts.get(earlier).map(|c| format!("{}/{}", c.api, c.version));
             let file = format!("{root_name}/{}/{}", contract.api, contract.version);
-            let told = format!("the base path `{base}` is that of the contract `{earlier}` too");
+            let told = format!(
+                "the base path `{base}` is that of the contract `{}` too",
+                earlier.unwrap_or_default()
+            );
             let told = Diagnostic::error(Place::file(&file), told);
             mistakes.push(told.help("give each contract its own path in `servers`"));
         }
-        self.contracts.push(contract);
-        self.operations.extend(operations);
+        self.contracts.push(Arc::clone(contract));
+        let first = self.operations.len();
+        self.operations.extend(loaded.operations.iter().cloned());
+        self.live.push(Live { loaded, first });
     }
 
     /// All contracts, by API and version.
@@ -118,7 +170,7 @@ impl Catalogue {
         &self.contracts
     }
 
-    /// All operations; [`Operation::index`] is the place in this slice.
+    /// All operations; [`Matched::index`] is the place in this slice.
     #[must_use]
     pub fn operations(&self) -> &[Arc<Operation>] {
         &self.operations
@@ -137,22 +189,25 @@ impl Catalogue {
     /// # Errors
     /// Nothing stands there, or nothing with this method.
     pub fn find(&self, method: &Method, target: &Target) -> Result<Matched, NoMatch> {
-        let (routes, rest) = self.routes(target.path()).ok_or(NoMatch::Path)?;
-        match routes.find(method, rest) {
-            Found::Operation(operation, values) => Ok(Matched { operation, values }),
+        let (live, rest) = self.under(target.path()).ok_or(NoMatch::Path)?;
+        match live.loaded.routes.find(method, rest) {
+            Found::Operation(operation, values) => {
+                let index = live.first.saturating_add(operation.number);
+                Ok(Matched { operation, index, values })
+            }
             Found::OtherMethods(allow) => Err(NoMatch::Method { allow }),
             Found::Nothing => Err(NoMatch::Path),
         }
     }
 
     /// The contract with the longest base path that `path` begins with, up to a slash, decides alone.
-    fn routes<'p>(&self, path: &'p str) -> Option<(&Routes, &'p str)> {
+    fn under<'p>(&self, path: &'p str) -> Option<(&Live, &'p str)> {
         // No base path reaches further than this slash.
         let last =
             path.match_indices('/').nth(self.deepest).map_or(path.len(), |(at, _)| at.saturating_add(1));
         path.get(..last)?.rmatch_indices('/').find_map(|(at, _)| {
             let (base, rest) = path.split_at_checked(at)?;
-            Some((self.bases.get(base)?, rest))
+            Some((self.live.get(*self.bases.get(base)?)?, rest))
         })
     }
 }
@@ -161,6 +216,38 @@ impl std::fmt::Debug for Catalogue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Catalogue").field("operations", &self.operations).finish_non_exhaustive()
     }
+}
+
+/// Loads every contract, the large ones beside each other, and gives them in the order of `folders`.
+fn load_all<T: Send>(folders: &[Folder], load: impl Fn(&Folder) -> T + Sync) -> Vec<Option<T>> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let number = next.fetch_add(1, Ordering::Relaxed)
+            && let Some(folder) = folders.get(number)
+        {
+            done.push((number, load(folder)));
+        }
+        done
+    };
+    let mut all: Vec<Option<T>> = folders.iter().map(|_| None).collect();
+    for (number, loaded) in on_all_cores(folders.len() > 1, work) {
+        if let Some(place) = all.get_mut(number) {
+            *place = Some(loaded);
+        }
+    }
+    all
+}
+
+/// The folder of every version of every API, sorted.
+fn version_folders(root: &Path, root_name: &str, mistakes: &mut Diagnostics) -> Vec<Folder> {
+    let mut all = Vec::new();
+    for api in mistakes.keep(folders(root, root_name)).unwrap_or_default() {
+        let versions = folders(&root.join(&api), &format!("{root_name}/{api}"));
+        let versions = mistakes.keep(versions).unwrap_or_default();
+        all.extend(versions.into_iter().map(|version| Folder { api: api.clone(), version }));
+    }
+    all
 }
 
 /// The names of the folders in `folder`, sorted. They become parts of operation names.
@@ -326,7 +413,8 @@ mod tests {
         assert_eq!(found(&catalogue, "GET", "/orders/v2/b/1"), Err(NoMatch::Path));
         assert_eq!(catalogue.contracts().len(), 3);
         for (place, operation) in catalogue.operations().iter().enumerate() {
-            assert_eq!(operation.index(), place);
+            let target = Target::from_origin_form(&operation.template().replace("{x}", "1")).unwrap();
+            assert_eq!(catalogue.find(&Method::GET, &target).unwrap().index(), place);
         }
         let second = &catalogue.contracts()[1];
         let names: Vec<&str> = catalogue.operations_of(second).map(|operation| operation.name()).collect();
@@ -345,7 +433,7 @@ mod tests {
         assert!(told(&[("A/v1/openapi.yaml", &one)]).contains("folder name `A`"));
         assert!(told(&[("a/v1.2/openapi.yaml", &one)]).contains("folder name `v1.2`"));
         assert!(told(&[("a/v1/notes.md", "x")]).contains("no `openapi.yaml`"));
-        assert!(Catalogue::load(Path::new("/nowhere/contracts")).is_err());
+        assert!(Catalogue::load(Path::new("/nowhere/contracts"), None).is_err());
     }
 
     #[test]
@@ -354,5 +442,34 @@ mod tests {
             sample::load(&[("a/v1/openapi.yaml", "openapi: 2.0"), ("b/v1/openapi.yaml", "{")]).unwrap_err();
         let files: Vec<&str> = told.iter().filter_map(|m| m.place()).map(Place::file_name).collect();
         assert_eq!(files, ["contracts/a/v1/openapi.yaml", "contracts/b/v1/openapi.yaml"]);
+    }
+
+    #[test]
+    fn only_what_changed_is_compiled_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("contracts");
+        let write = |version: &str, text: &str| {
+            std::fs::create_dir_all(root.join("api").join(version)).unwrap();
+            std::fs::write(root.join("api").join(version).join("openapi.yaml"), text).unwrap();
+        };
+        write("v1", &at_base("/one", "a"));
+        write("v2", &at_base("/two", "b"));
+        let (before, _) = Catalogue::load(&root, None).unwrap();
+        write("v0", &at_base("/zero", "c"));
+        write("v2", &at_base("/two", "changed"));
+        let (after, _) = Catalogue::load(&root, Some(&before)).unwrap();
+        let is_shared = |path: &str| {
+            let target = Target::from_origin_form(path).unwrap();
+            let of = |catalogue: &Catalogue| catalogue.find(&Method::GET, &target).unwrap();
+            let (before, after) = (of(&before), of(&after));
+            assert_eq!(after.index(), before.index() + 1, "another stands before it now");
+            Arc::ptr_eq(before.operation(), after.operation())
+        };
+        assert!(is_shared("/one/a/1"));
+        assert!(!is_shared("/two/a/1"));
+        assert_eq!(found(&after, "GET", "/two/a/1").as_deref(), Ok("api.v2.changed"));
+        // A second entry would not load, so it is not overlooked either.
+        std::fs::write(root.join("api/v1/openapi.json"), "{}").unwrap();
+        assert!(Catalogue::load(&root, Some(&after)).is_err());
     }
 }

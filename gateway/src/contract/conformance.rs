@@ -80,7 +80,7 @@ fn catalogue(contract: &Path) -> Result<Catalogue, String> {
     let version = root.path().join("api").join("v1");
     std::fs::create_dir_all(&version).unwrap();
     std::fs::copy(contract, version.join("openapi.json")).unwrap();
-    let loaded = Catalogue::load_with(root.path(), Missing::Assume);
+    let loaded = Catalogue::load_with(root.path(), None, Missing::Assume);
     loaded.map(|(catalogue, _)| catalogue).map_err(|mistakes| mistakes.to_string())
 }
 

@@ -24,11 +24,14 @@ use super::source::{At, Source};
 use super::target::Target;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
-/// A contract, compiled.
+/// A contract, compiled. It knows nothing of those beside it, so that it serves on when they change.
 pub(super) struct Loaded {
     pub(super) contract: Arc<Contract>,
     pub(super) operations: Vec<Arc<Operation>>,
     pub(super) routes: Routes,
+    pub(super) warnings: Diagnostics,
+    /// The files that it was read from.
+    pub(super) files: Vec<String>,
 }
 
 /// What happens to a contract that leaves out what only the gateway asks for: `security`,
@@ -54,15 +57,14 @@ struct Reader<'s> {
     operation_ids: BTreeMap<String, At>,
 }
 
-/// Loads the contract in `folder`; its operations are numbered from `first` on.
+/// Loads the contract in `folder`.
 pub(super) fn load(
     folder: &Path,
     root_name: &str,
     api: &str,
     version: &str,
-    first: usize,
     missing: Missing,
-) -> Result<(Loaded, Diagnostics), Diagnostics> {
+) -> Result<Loaded, Diagnostics> {
     let source = Source::read(folder, &format!("{root_name}/{api}/{version}"))?;
     let dialect = dialect(&source)?;
     let mut reader = Reader {
@@ -74,10 +76,11 @@ pub(super) fn load(
         operation_ids: BTreeMap::new(),
     };
     let contract = reader.contract(api, version);
-    let loaded = reader.operations(&contract, first);
+    let (operations, routes) = reader.operations(&contract);
     let Reader { schemas, mut mistakes, .. } = reader;
     mistakes.extend(schemas.finish());
-    mistakes.summed_up().into_result(Some(loaded))
+    let ((), warnings) = mistakes.summed_up().into_result(Some(()))?;
+    Ok(Loaded { contract, operations, routes, warnings, files: source.file_names() })
 }
 
 fn dialect(source: &Source) -> Result<Dialect, Diagnostics> {
@@ -169,7 +172,7 @@ impl Reader<'_> {
         base.unwrap_or_default()
     }
 
-    fn operations(&mut self, contract: &Arc<Contract>, first: usize) -> Loaded {
+    fn operations(&mut self, contract: &Arc<Contract>) -> (Vec<Arc<Operation>>, Routes) {
         let source = self.source;
         let paths = source.root().key("paths");
         let mut operations = Vec::new();
@@ -185,8 +188,7 @@ impl Reader<'_> {
                     continue;
                 }
             };
-            let next = first.saturating_add(operations.len());
-            let here = self.path_item(&written, text, &template, contract, next);
+            let here = self.path_item(&written, text, &template, contract, operations.len());
             operations.extend(here.iter().cloned());
             match routes.insert(&template, here) {
                 Ok(None) => {}
@@ -206,7 +208,7 @@ impl Reader<'_> {
         if operations.is_empty() && !self.mistakes.has_errors() {
             self.mistakes.push(source.warning(&paths, "the contract describes no operation"));
         }
-        Loaded { contract: Arc::clone(contract), operations, routes }
+        (operations, routes)
     }
 
     fn path_item(
@@ -231,8 +233,8 @@ impl Reader<'_> {
                 self.mistakes.push(self.source.error(&at, "TRACE is never served"));
                 continue;
             }
-            let index = first.saturating_add(operations.len());
-            let place = operation::Described { at, item: &item, method, path: text, template, index };
+            let number = first.saturating_add(operations.len());
+            let place = operation::Described { at, item: &item, method, path: text, template, number };
             operations.extend(self.operation(&place, contract).map(Arc::new));
         }
         operations

@@ -14,6 +14,7 @@
 mod adapt;
 mod catalogue;
 mod content;
+mod cores;
 mod direction;
 mod format;
 mod json;

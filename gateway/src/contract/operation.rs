@@ -64,7 +64,8 @@ impl Contract {
 
 /// One operation of a contract, compiled.
 pub struct Operation {
-    pub(super) index: usize,
+    /// Its place among the operations of its contract.
+    pub(super) number: usize,
     pub(super) name: String,
     pub(super) operation_id: String,
     pub(super) method: Method,
@@ -79,12 +80,6 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Its place in [`super::Catalogue::operations`].
-    #[must_use]
-    pub const fn index(&self) -> usize {
-        self.index
-    }
-
     /// `orders.v2.createOrder`: API, version and operation id.
     #[must_use]
     pub fn name(&self) -> &str {

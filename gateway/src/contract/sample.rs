@@ -26,7 +26,7 @@ pub(super) fn load(files: &[(&str, &str)]) -> Result<(Catalogue, Diagnostics), D
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
-    Catalogue::load(&root)
+    Catalogue::load(&root, None)
 }
 
 /// A contract of the given version of OpenAPI with these paths and whatever follows them.

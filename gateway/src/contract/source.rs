@@ -91,6 +91,12 @@ impl Source {
         &self.digest
     }
 
+    /// The names of all files, relative to the contract's folder.
+    pub(super) fn file_names(&self) -> Vec<String> {
+        let names = self.files.iter().filter_map(|file| file.name().strip_prefix(&self.prefix));
+        names.map(str::to_owned).collect()
+    }
+
     /// The root of `openapi.yaml`.
     pub(super) fn root(&self) -> At {
         At { file: 0, pointer: String::new() }
@@ -184,6 +190,16 @@ impl Source {
             self.unusable.get(&file).cloned().unwrap_or_else(|| format!("`{file}` was not read"))
         })
     }
+}
+
+/// The digest that a contract of these `files` in `folder` would have now; nothing if one cannot be read.
+pub(super) fn digest_now(folder: &Path, files: &[String]) -> Option<String> {
+    let root = folder.canonicalize().ok()?;
+    let entries = ENTRY_NAMES.into_iter().filter(|entry| folder.join(entry).exists());
+    // A second entry would not load.
+    let texts = files.iter().map(|file| Some((file.clone(), read_inside(&root, file).ok()?)));
+    let texts = texts.collect::<Option<BTreeMap<_, _>>>()?;
+    (entries.count() == 1).then(|| digest_of(&texts))
 }
 
 /// The name, relative to the contract's folder, of the file that `reference` in `from` names.

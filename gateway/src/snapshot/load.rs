@@ -36,7 +36,7 @@ impl Snapshot {
         if let Some(previous) = previous {
             found.extend(fixed_at_start(path, &previous.settings, &settings));
         }
-        let contracts = keep(&mut found, Catalogue::load(&settings.contracts));
+        let contracts = keep(&mut found, load_contracts(&settings, previous));
         let callers_file = found.keep(read(&settings.policies, "callers.yaml"));
         let issuer_names: Vec<&str> = settings.issuers.iter().map(|issuer| issuer.name.as_str()).collect();
         let callers =
@@ -152,7 +152,7 @@ fn and_beside(path: &Path, mut broken: Diagnostics) -> Diagnostics {
     let Outline { policies, contracts, issuers } = Outline::read(path);
     let found = &mut broken;
     // Whether the contracts load is told by `found`; of policies only what needs no contract is looked at.
-    keep(found, Catalogue::load(&contracts));
+    keep(found, Catalogue::load(&contracts, None));
     let limits = keep(found, load_limits(&policies));
     if let (Some(issuers), Some(file)) = (issuers, found.keep(read(&policies, "callers.yaml"))) {
         let names: Vec<&str> = issuers.iter().map(String::as_str).collect();
@@ -163,6 +163,15 @@ fn and_beside(path: &Path, mut broken: Diagnostics) -> Diagnostics {
     }
     found.extend(policy::read_alone(&policies));
     broken
+}
+
+fn load_contracts(
+    settings: &Settings,
+    previous: Option<&Snapshot>,
+) -> Result<(Catalogue, Diagnostics), Diagnostics> {
+    // Contracts are named by their folders, so those of another root are others.
+    let previous = previous.filter(|previous| previous.settings.contracts == settings.contracts);
+    Catalogue::load(&settings.contracts, previous.map(|previous| &previous.contracts))
 }
 
 fn load_callers(issuers: &[&str], document: &Document) -> Result<(Callers, Diagnostics), Diagnostics> {

@@ -143,7 +143,7 @@ impl Snapshot {
         target: &Target,
     ) -> Result<(Matched, Arc<Route>), Rejection> {
         let matched = self.contracts.find(method, target).map_err(Rejection::NoMatch)?;
-        let route = self.routes.get(matched.operation().index());
+        let route = self.routes.get(matched.index());
         let route = route.ok_or(Rejection::NoMatch(NoMatch::Path))?;
         Ok((matched, Arc::clone(route)))
     }
@@ -170,9 +170,7 @@ impl Snapshot {
         let principal =
             caller.profile().map_or(Principal::Anonymous, |profile| Principal::Caller(profile.index));
         let circumstances = facts::circumstances(caller, matched, target, trail);
-        self.policies
-            .authorise(principal, matched.operation().index(), &circumstances)
-            .map_err(Rejection::Policy)
+        self.policies.authorise(principal, matched.index(), &circumstances).map_err(Rejection::Policy)
     }
 
     /// Tells a known caller what is left of its plan, without counting anything.

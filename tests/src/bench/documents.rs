@@ -83,7 +83,7 @@ pub fn load(document: &Document) -> Result<String, String> {
     prepare(&document.file, folder.path())?;
     let before = memory("VmRSS");
     let begun = Instant::now();
-    let loaded = Catalogue::load(folder.path());
+    let loaded = Catalogue::load(folder.path(), None);
     let took = begun.elapsed();
     let (peak, kept) = (memory("VmHWM"), memory("VmRSS"));
     let loaded = match loaded {
@@ -136,7 +136,7 @@ fn misrouted(catalogue: &Catalogue) -> Vec<String> {
             .map_err(|e| e.to_string())
             .and_then(|target| catalogue.find(operation.method(), &target).map_err(|e| e.to_string()));
         match found {
-            Ok(matched) if matched.operation().index() == operation.index() => {}
+            Ok(matched) if std::sync::Arc::ptr_eq(matched.operation(), operation) => {}
             Ok(matched) => wrong.push(format!("{} got {}", operation.name(), matched.operation().name())),
             Err(why) => wrong.push(format!("{} at {path}: {why}", operation.name())),
         }

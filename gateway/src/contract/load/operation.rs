@@ -22,7 +22,7 @@ pub(super) struct Described<'d> {
     pub(super) method: Method,
     pub(super) path: &'d str,
     pub(super) template: &'d Template,
-    pub(super) index: usize,
+    pub(super) number: usize,
 }
 
 impl Reader<'_> {
@@ -48,7 +48,7 @@ impl Reader<'_> {
         let responses = self.responses(&at.key("responses"));
         let operation_id = operation_id?;
         Some(Operation {
-            index: described.index,
+            number: described.number,
             name: format!("{}.{}.{operation_id}", contract.api, contract.version),
             operation_id,
             method: described.method.clone(),

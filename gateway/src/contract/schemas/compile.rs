@@ -1,7 +1,6 @@
 //! All parts of a contract become validators, on all cores, and hold on to each other.
 
 use std::collections::HashSet;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,6 +8,7 @@ use jsonschema::paths::Location as SchemaPath;
 use jsonschema::{Keyword, PatternCache, ValidationError, Validator};
 use serde_json::{Map, Value};
 
+use super::super::cores::on_all_cores;
 use super::super::schema;
 use super::super::source::At;
 use super::part::{Compiled, LINK, Link, Linked};
@@ -44,7 +44,7 @@ impl Schemas<'_> {
                 }
             }
         };
-        let mut broken = on_all_cores(found.len(), work);
+        let mut broken = on_all_cores(found.len() >= PARTS_FOR_A_THREAD, work);
         broken.sort_by_key(|(number, ..)| *number);
         for (number, at, why) in broken {
             if !self.check_form(number) {
@@ -167,21 +167,8 @@ fn back_edges(own: &[Vec<usize>], edges: &[Edge]) -> HashSet<usize> {
     back
 }
 
-/// Runs `work` once on each core, and gathers what comes of it. A few parts are not worth a thread.
-pub(super) fn on_all_cores<T: Send>(parts: usize, work: impl Fn() -> Vec<T> + Sync) -> Vec<T> {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    if cores < 2 || parts < PARTS_FOR_A_THREAD {
-        return work();
-    }
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(&work)).collect();
-        // A thread that panicked leaves parts uncompiled, and the contract does not load: see `check_compiled`.
-        threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect()
-    })
-}
-
 /// Compiling fewer takes less time than a thread needs to begin.
-const PARTS_FOR_A_THREAD: usize = 200;
+pub(super) const PARTS_FOR_A_THREAD: usize = 200;
 
 #[cfg(test)]
 mod tests {

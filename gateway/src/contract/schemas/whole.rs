@@ -9,11 +9,12 @@ use jsonschema::{PatternCache, Registry};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Value, json};
 
+use super::super::cores::on_all_cores;
 use super::super::direction::Direction;
 use super::super::schema;
 use super::super::source::{At, Source};
 use super::Schemas;
-use super::compile::on_all_cores;
+use super::compile::PARTS_FOR_A_THREAD;
 use super::part::Compiled;
 
 impl Schemas<'_> {
@@ -63,7 +64,7 @@ impl Schemas<'_> {
                 }
             }
         };
-        let mut broken = on_all_cores(asked.len(), work);
+        let mut broken = on_all_cores(asked.len() >= PARTS_FOR_A_THREAD, work);
         drop(registry);
         broken.sort();
         for (number, why) in broken {
