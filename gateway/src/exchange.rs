@@ -69,7 +69,7 @@ async fn path(
     let cleared = contained(clear(session.req_header(), gateway, &snapshot, connection, &mut trail)).await;
     let outcome = match cleared {
         Ok(cleared) if cleared.route.operation().settings().streamed => {
-            match check_streamed(session.req_header(), &cleared) {
+            match check_streamed(session.req_header(), &cleared, &mut trail) {
                 Ok(()) => return Ok(Served::Streamed(snapshot, Box::new(cleared), Box::new(trail))),
                 Err(rejection) => Err(rejection),
             }
@@ -170,9 +170,11 @@ async fn carry_out(
     trail.received(body.len());
 
     let parts: &Parts = session.req_header();
-    let checked = operation
-        .check_request(parts, &cleared.matched, &cleared.target, &body)
-        .map_err(Rejection::Request)?;
+    let checked = operation.check_request(parts, &cleared.matched, &cleared.target, &body);
+    let asked = Some((&body, checked.as_ref().ok()));
+    let used = operation.used(parts, &cleared.matched, &cleared.target, asked, trail.now());
+    trail.used(&used);
+    let checked = used.judge(checked).map_err(Rejection::Request)?;
 
     // The caller's own credentials end here; the upstream's goes in last.
     let headers = cleared.route.outgoing(parts, &cleared.caller, trail);
@@ -198,10 +200,13 @@ async fn carry_out(
 }
 
 /// What can be checked of a request whose body passes in pieces: everything but the body.
-fn check_streamed(parts: &Parts, cleared: &Cleared) -> Result<(), Rejection> {
+fn check_streamed(parts: &Parts, cleared: &Cleared, trail: &mut Trail) -> Result<(), Rejection> {
     let operation = cleared.route.operation();
     operation.check_request_head(parts).map_err(Rejection::Request)?;
-    operation.check_streamed_request(parts, &cleared.matched, &cleared.target).map_err(Rejection::Request)
+    let checked = operation.check_streamed_request(parts, &cleared.matched, &cleared.target);
+    let used = operation.used(parts, &cleared.matched, &cleared.target, None, trail.now());
+    trail.used(&used);
+    used.judge(checked).map_err(Rejection::Request)
 }
 
 /// The upstream call. It asks for the proofs of the steps before it, so that it cannot be made without them.

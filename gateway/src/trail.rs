@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::header::{HeaderName, LINK};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::Timestamp;
@@ -15,7 +16,7 @@ use crate::audit::{
     AnswerPart, CallPart, CallerPart, CredentialPart, Decision, LimitPart, Outcome, Record, Redacted,
     Strength, UpstreamPart, ViolationPart,
 };
-use crate::contract::{RequestFault, ResponseFault, Target, Violation};
+use crate::contract::{RequestFault, ResponseFault, Target, Used, Violation};
 use crate::edge::{self, Answer, Connection};
 use crate::gateway::Gateway;
 use crate::identity::{Caller, IdentityError};
@@ -103,6 +104,7 @@ impl Trail {
                 policies: Vec::new(),
             },
             limits: Vec::new(),
+            fields: Vec::new(),
             violations: Vec::new(),
             response_violations: Vec::new(),
             upstream: None,
@@ -231,6 +233,20 @@ impl Trail {
     /// Bytes of the body were read.
     pub(crate) fn received(&mut self, bytes: usize) {
         self.record.request_bytes = wide(bytes);
+    }
+
+    /// What the request uses of what is deprecated or watched; every answer from here on tells of the former.
+    pub(crate) fn used(&mut self, used: &Used) {
+        self.record.fields = used.fields().iter().map(|field| field.pointer().to_owned()).collect();
+        if let Some(told) = used.told() {
+            self.told.insert(DEPRECATED_USE, told);
+        }
+        for link in used.links() {
+            // The guide may be that of the whole version, which is told already.
+            if !self.told.get_all(LINK).iter().any(|told| told == link) {
+                self.told.append(LINK, link.clone());
+            }
+        }
     }
 
     /// The upstream was called.
@@ -396,6 +412,9 @@ impl Trail {
         }
     }
 }
+
+/// Names the deprecated parameters and properties that a request used: decision 0020.
+const DEPRECATED_USE: HeaderName = HeaderName::from_static("deprecated-use");
 
 const fn counted(outcome: Outcome) -> telemetry::Outcome {
     match outcome {

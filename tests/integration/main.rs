@@ -31,3 +31,4 @@ mod reload;
 mod stop;
 mod streamed;
 mod trust;
+mod usage;

@@ -36,6 +36,9 @@ pub struct Record {
     /// The limits that were counted, after counting.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<LimitPart>,
+    /// The deprecated and watched parameters and properties it used, by their places in the contract.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
     /// Where the request breaks its contract.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub violations: Vec<ViolationPart>,
@@ -296,6 +299,7 @@ mod tests {
                 },
                 decision: Decision { outcome, reason: text(10), policies: vec![text(11), text(0)] },
                 limits: vec![LimitPart { name: text(1), remaining: numbers[0], reset: numbers[1] }],
+                fields: if part[0] { vec![text(5)] } else { vec![] },
                 violations: if part[3] { vec![violation()] } else { vec![] },
                 response_violations: if part[4] { vec![violation(), violation()] } else { vec![] },
                 upstream: part[5].then(|| UpstreamPart {

@@ -62,6 +62,7 @@ pub(super) fn record(n: u64) -> Record {
             policies: vec!["orders-read".into()],
         },
         limits: vec![],
+        fields: vec![],
         violations: vec![],
         response_violations: vec![],
         upstream: None,

@@ -131,12 +131,32 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// The value that `body` stands for, whether or not it fits; nothing if it has none or cannot be read.
+    pub(super) fn read(&self, media: Option<&MediaType>, body: &Bytes) -> Option<Value> {
+        match &self.form {
+            Form::Json(_) => json::parse(body).ok(),
+            Form::UrlEncoded(fields) => fields.read_url_encoded(body, Reading::First).ok(),
+            Form::Multipart(fields) => {
+                let boundary = media.and_then(|media| media.parameter("boundary")).unwrap_or_default();
+                fields.object_of_parts(&multipart::parts(body, boundary)?, Reading::First).ok()
+            }
+            Form::Text(_) | Form::Opaque => None,
+        }
+    }
+}
+
 impl Fields {
     fn encoding(&self, name: &str) -> Option<&Encoding> {
         self.encodings.iter().find(|(own, _)| own == name).map(|(_, encoding)| encoding)
     }
 
     fn check_url_encoded(&self, body: &[u8]) -> Result<(), ContentFault> {
+        let first = self.read_url_encoded(body, Reading::First)?;
+        self.judge_readings(first, || self.read_url_encoded(body, Reading::Second))
+    }
+
+    fn read_url_encoded(&self, body: &[u8], reading: Reading) -> Result<Value, ContentFault> {
         let not_form = || malformed("form", "name=value pairs in UTF-8, percent-encoded and joined by &");
         let text = std::str::from_utf8(body).map_err(|_not_utf8| not_form())?;
         let mut owned = Vec::new();
@@ -151,8 +171,7 @@ impl Fields {
         }
         let pairs: Vec<WrittenPair<'_>> =
             owned.iter().map(|(name, value, raw)| WrittenPair { name, value, raw }).collect();
-        let read = |reading: Reading| self.object_of_pairs(&pairs, reading);
-        self.judge_readings(read(Reading::First)?, || read(Reading::Second))
+        self.object_of_pairs(&pairs, reading)
     }
 
     /// The object that a form stands for. OpenAPI 3.0.4 section 4.7.14.4.

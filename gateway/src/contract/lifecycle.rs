@@ -124,7 +124,7 @@ impl TryFrom<WrittenLifecycle> for Lifecycle {
 }
 
 /// RFC 8288 section 3: `<target>; rel="relation"`.
-fn link(url: &str, relation: &str) -> Option<HeaderValue> {
+pub(super) fn link(url: &str, relation: &str) -> Option<HeaderValue> {
     let parsed: http::Uri = url.parse().ok()?;
     let absolute = parsed.scheme_str() == Some("https") && parsed.host().is_some_and(|host| !host.is_empty());
     let plain = url.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'<' | b'>' | b'"' | b'\\'));

@@ -6,6 +6,7 @@ mod body;
 mod fields;
 mod operation;
 mod parameter;
+mod uses;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -55,6 +56,7 @@ struct Reader<'s> {
     defaults: WrittenSettings,
     /// Where each `operationId` stands.
     operation_ids: BTreeMap<String, At>,
+    marking: uses::Marking,
 }
 
 /// Loads the contract in `folder`.
@@ -74,10 +76,12 @@ pub(super) fn load(
         mistakes: Diagnostics::new(),
         defaults: WrittenSettings::default(),
         operation_ids: BTreeMap::new(),
+        marking: uses::Marking::new(&source, dialect),
     };
     let contract = reader.contract(api, version);
     let (operations, routes) = reader.operations(&contract);
-    let Reader { schemas, mut mistakes, .. } = reader;
+    let Reader { schemas, mut mistakes, marking, .. } = reader;
+    marking.finish();
     mistakes.extend(schemas.finish());
     let ((), warnings) = mistakes.summed_up().into_result(Some(()))?;
     Ok(Loaded { contract, operations, routes, warnings, files: source.file_names() })

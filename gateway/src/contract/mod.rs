@@ -16,6 +16,7 @@ mod catalogue;
 mod content;
 mod cores;
 mod direction;
+mod field;
 mod format;
 mod json;
 mod keyword;
@@ -37,6 +38,7 @@ mod shape;
 mod source;
 mod style;
 mod target;
+mod uses;
 mod violation;
 
 #[cfg(test)]
@@ -45,6 +47,7 @@ mod conformance;
 mod sample;
 
 pub use catalogue::{Catalogue, Matched, NoMatch};
+pub use field::{Field, FieldPlace};
 pub use json::{ARRAY_ITEMS_MAX, DEPTH_MAX, OBJECT_KEYS_MAX};
 pub use lifecycle::Lifecycle;
 pub use operation::{Contract, Operation};
@@ -54,4 +57,5 @@ pub use settings::{
     Kind, KindSet, OperationLimit, Settings, Strength, Strictness, UnknownParameters, extension_schema,
 };
 pub use target::{PAIRS_MAX, TARGET_BYTES_MAX, Target, TargetError};
+pub use uses::Used;
 pub use violation::{Location, RequestFault, ResponseFault, VIOLATIONS_MAX, Violation, Violations};

@@ -12,6 +12,7 @@ use super::response::Responses;
 use super::security::Requirement;
 use super::settings::Settings;
 use super::target::Target;
+use super::uses::BodyFields;
 
 /// One version of one API, as far as all its operations share it.
 #[derive(Debug)]
@@ -75,7 +76,9 @@ pub struct Operation {
     pub(super) settings: Settings,
     pub(super) lifecycle: Lifecycle,
     pub(super) parameters: Parameters,
+    pub(super) has_marked_parameters: bool,
     pub(super) body: Option<RequestBody>,
+    pub(super) body_fields: BodyFields,
     pub(super) responses: Responses,
 }
 

@@ -9,6 +9,7 @@ use http::HeaderMap;
 use http::header::{COOKIE, HeaderName};
 use serde_json::Value;
 
+use super::field::Field;
 use super::json;
 use super::schema::Schema;
 use super::settings::UnknownParameters;
@@ -25,6 +26,8 @@ pub(super) struct Parameter {
     pub(super) allow_empty: bool,
     pub(super) personal: bool,
     pub(super) form: Form,
+    /// What is counted and told of its use, where it is deprecated or watched.
+    pub(super) field: Option<Arc<Field>>,
     /// Where the parameter stands in the contract.
     pub(super) pointer: String,
 }
@@ -127,7 +130,7 @@ impl Parameters {
 
 impl Parameter {
     /// Where a reader of the request finds it.
-    fn location(&self) -> Location {
+    pub(super) fn location(&self) -> Location {
         let name = self.name.to_string();
         match self.place {
             Place::Path => Location::Path(name),
@@ -277,7 +280,7 @@ pub(super) fn header_text(headers: &HeaderMap, name: &HeaderName) -> Result<Opti
 }
 
 /// The text of a cookie. RFC 6265 section 4.2.1.
-fn cookie_text(headers: &HeaderMap, name: &str) -> Result<Option<String>, NotInStyle> {
+pub(super) fn cookie_text(headers: &HeaderMap, name: &str) -> Result<Option<String>, NotInStyle> {
     let mut value: Option<&str> = None;
     for field in headers.get_all(COOKIE) {
         let Ok(text) = field.to_str() else {

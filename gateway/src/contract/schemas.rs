@@ -29,7 +29,7 @@ use choice::Choices;
 
 pub(super) use choice::Choice;
 pub(super) use part::{LINK, Part};
-pub(super) use whole::named_file;
+pub(super) use whole::{anchored, named_file};
 
 /// Compiles the schemas of one contract.
 pub(super) struct Schemas<'s> {

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::field::WrittenFieldLife;
 use super::lifecycle::WrittenLifecycle;
 use crate::units::{ByteSize, Span};
 
@@ -182,13 +183,17 @@ pub(super) struct WrittenSettings {
 }
 
 /// `x-gateway` of a parameter or of a schema's property.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct WrittenMarks {
     /// The value is personal data: it is redacted wherever it would be recorded.
     pub(super) personal: bool,
     /// The value was looked at and is not personal data.
     pub(super) public: bool,
+    /// When it was or will be deprecated, until when it may be used, and what replaces it.
+    pub(super) lifecycle: Option<WrittenFieldLife>,
+    /// Who uses it is counted, so that its removal can be planned. Nobody is told.
+    pub(super) watched: bool,
 }
 
 impl WrittenSettings {
@@ -340,7 +345,9 @@ mod tests {
     #[test]
     fn the_schema_for_editors_knows_every_key() {
         let schema = extension_schema().to_string();
-        for key in ["upstream_base", "unknown_parameters", "lifecycle", "successor", "personal", "window"] {
+        for key in
+            ["upstream_base", "unknown_parameters", "lifecycle", "successor", "personal", "watched", "window"]
+        {
             assert!(schema.contains(&format!("\"{key}\"")), "{key}");
         }
     }

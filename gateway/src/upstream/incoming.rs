@@ -99,7 +99,7 @@ const USUAL: [HeaderName; 11] = [
 
 /// What no configuration lets through: fields of the connection, framing, codings, cookies and the
 /// fields whose value only the gateway knows.
-const NEVER: [&str; 18] = [
+const NEVER: [&str; 19] = [
     "connection",
     "keep-alive",
     "te",
@@ -118,6 +118,7 @@ const NEVER: [&str; 18] = [
     "x-content-type-options",
     "traceparent",
     "x-request-id",
+    "deprecated-use",
 ];
 
 /// An API's answers are data: no browser is to guess their type, run them or frame them.

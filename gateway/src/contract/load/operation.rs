@@ -44,7 +44,9 @@ impl Reader<'_> {
         let unknown =
             settings.as_ref().map_or(UnknownParameters::Refuse, |settings| settings.unknown_parameters);
         let parameters = Parameters::new(self.parameters(described), unknown);
+        let has_marked_parameters = parameters.iter().any(|parameter| parameter.field.is_some());
         let body = self.request_body(&at.key("requestBody"));
+        let body_fields = self.body_fields(&at.key("requestBody"));
         let responses = self.responses(&at.key("responses"));
         let operation_id = operation_id?;
         Some(Operation {
@@ -57,8 +59,10 @@ impl Reader<'_> {
             security: security?,
             settings: settings?,
             lifecycle,
+            has_marked_parameters,
             parameters,
             body,
+            body_fields,
             responses,
         })
     }

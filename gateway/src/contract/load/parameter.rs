@@ -82,6 +82,7 @@ impl Reader<'_> {
         let allow_empty = self.flag(at, "allowEmptyValue", false) && place == Place::Query;
         let form = self.form(name, &place, at, Direction::Request)?;
         let personal = self.is_personal(at);
+        let field = self.parameter_field(name, &place, at);
         Some(Parameter {
             name: name.into(),
             place,
@@ -89,6 +90,7 @@ impl Reader<'_> {
             allow_empty,
             personal,
             form,
+            field,
             pointer: at.pointer.clone(),
         })
     }
@@ -111,6 +113,7 @@ impl Reader<'_> {
             allow_empty: false,
             personal: false,
             form,
+            field: None,
             pointer,
         })
     }

@@ -152,7 +152,7 @@ pub(in super::super) fn named_file<'n>(names: &[Box<str>], uri: &'n str) -> Opti
 }
 
 /// The schema in `file` that has the anchor in `#anchor`, outside of every schema with an `$id`.
-pub(super) fn anchored(source: &Source, file: usize, reference: &str) -> Option<At> {
+pub(in crate::contract) fn anchored(source: &Source, file: usize, reference: &str) -> Option<At> {
     let anchor =
         reference.strip_prefix('#').filter(|anchor| !anchor.is_empty() && !anchor.starts_with('/'))?;
     let mut open = vec![At { file, pointer: String::new() }];
