@@ -126,6 +126,9 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_f64<E: Error>(mut self, value: f64) -> Result<Value, E> {
+        // Integers that are too small for 64 bits come as floating point, and the first thousand of them round to
+        // the smallest that is not: they must not pass for it.
+        let value = if value == JUST_BELOW_INT64 { value.next_down() } else { value };
         Number::from_f64(value).map(Value::Number).ok_or_else(|| self.refuse(Reason::Syntax))
     }
 
@@ -195,6 +198,9 @@ pub const OBJECT_KEYS_MAX: usize = 10_000;
 const OBJECT_KEYS_USUAL: usize = 8;
 /// A full stock export fits.
 pub const ARRAY_ITEMS_MAX: usize = 100_000;
+
+/// What every integer from -2^63 - 1024 to -2^63 is in floating point.
+const JUST_BELOW_INT64: f64 = -9_223_372_036_854_775_808.0;
 
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "a test")]

@@ -428,6 +428,75 @@ mod tests {
         assert_eq!(found[0].contract, "/s/oneOf/0/properties/number/type");
     }
 
+    const PETS: &str = "{oneOf: [{$ref: '#/Cat'}, {$ref: '#/Dog'}], discriminator: {propertyName: kind, mapping: {kitty: '#/Cat'}}}
+Cat: {type: object, required: [lives], properties: {kind: {type: string}, lives: {type: integer}}}
+Dog: {type: object, required: [barks], properties: {kind: {type: string}, barks: {type: boolean}}}
+";
+
+    fn told(schema: &Schema, value: &Value) -> Vec<String> {
+        let found = explain(schema, value).into_iter();
+        found.map(|v| format!("{} {} {} ({})", v.location, v.keyword, v.expected, v.contract)).collect()
+    }
+
+    #[test]
+    fn a_discriminator_says_which_alternative_is_explained() {
+        let pets = compile(PETS);
+        for (value, expected) in [
+            (json!({"kind": "kitty", "lives": "9"}), "body /lives type integer (/Cat/properties/lives/type)"),
+            (json!({"kind": "Cat"}), "body  required the property \"lives\" (/Cat/required)"),
+            (json!({"kind": "Dog"}), "body  required the property \"barks\" (/Dog/required)"),
+            (
+                json!({"kind": "cow"}),
+                "body /kind discriminator one of \"Cat\", \"Dog\", \"kitty\" (/s/discriminator)",
+            ),
+            (json!({}), "body /kind discriminator one of \"Cat\", \"Dog\", \"kitty\" (/s/discriminator)"),
+        ] {
+            assert_eq!(told(&pets, &value), [expected], "{value}");
+        }
+        // It changes no verdict.
+        assert!(pets.accepts(&json!({"kind": "cow", "lives": 9})));
+    }
+
+    #[test]
+    fn the_closest_alternative_is_explained_unless_two_are_as_close() {
+        for (schema, value, expected) in [
+            (
+                "{anyOf: [{type: string}, {type: object, required: [a]}]}",
+                json!({}),
+                "body  required the property \"a\" (/s/anyOf/1/required)",
+            ),
+            (
+                "{oneOf: [{required: [a, b, c]}, {required: [d], properties: {d: {type: string}}}]}",
+                json!({"d": 1}),
+                "body /d type string (/s/oneOf/1/properties/d/type)",
+            ),
+            (
+                "{oneOf: [{required: [a]}, {required: [b]}]}",
+                json!({}),
+                "body  oneOf a value that fits exactly one of the alternatives (/s/oneOf)",
+            ),
+            (
+                "{anyOf: [{oneOf: [{type: object, required: [deep]}, {type: integer}]}, {type: boolean}]}",
+                json!({}),
+                "body  required the property \"deep\" (/s/anyOf/0/oneOf/0/required)",
+            ),
+        ] {
+            assert_eq!(told(&compile(schema), &value), [expected], "{schema}");
+        }
+    }
+
+    #[test]
+    fn what_stands_behind_references_is_pointed_to_in_both_ways_of_compiling() {
+        for closing in ["", "unevaluatedProperties: false, "] {
+            let text = format!(
+                "{{{closing}properties: {{tree: {{$ref: '#/Tree'}}}}}}\nTree: {{properties: {{next: {{$ref: '#/Tree'}}, v: {{maximum: 1}}}}}}\n"
+            );
+            let value = json!({"tree": {"next": {"next": {"v": 2}}}});
+            let expected = "body /tree/next/next/v maximum at most 1 (/Tree/properties/v/maximum)";
+            assert_eq!(told(&compile(&text), &value), [expected], "{text}");
+        }
+    }
+
     #[test]
     fn long_lists_of_options_are_shortened() {
         let options: Vec<String> = (0..50).map(|n| format!("option{n}")).collect();

@@ -47,6 +47,8 @@ pub(super) struct Schemas<'s> {
     edges: Vec<Edge>,
     choices: HashMap<At, Choice>,
     names: Arc<[Box<str>]>,
+    /// Where the schema of each `$id` stands; empty while references are links.
+    identified: HashMap<String, At>,
     /// The known verdict on each pattern, and on each format.
     patterns: HashMap<String, bool>,
     known_formats: HashMap<String, bool>,
@@ -94,11 +96,14 @@ struct Edge {
 impl<'s> Schemas<'s> {
     pub(super) fn new(source: &'s Source, dialect: Dialect, engine: Engine) -> Self {
         let names = source.values().enumerate().map(|(n, _)| Box::from(source.short_name(n)));
+        let linking = linking(source, dialect);
+        let identified = if linking == Linking::Whole { whole::identified(source) } else { HashMap::new() };
         Self {
             source,
             dialect,
             engine,
-            linking: linking(source, dialect),
+            linking,
+            identified,
             formats: Formats::new(dialect),
             found: Vec::new(),
             numbers: HashMap::new(),
@@ -346,6 +351,91 @@ mod tests {
         ] {
             check(dialect, Direction::Request, &format!("s: {schema}"), &value, accepted);
         }
+    }
+
+    #[test]
+    fn numbers_are_exact_whatever_their_size() {
+        for (schema, number, accepted) in [
+            ("{multipleOf: 0.01}", "19.99", true),
+            ("{multipleOf: 0.01}", "4.35", true),
+            ("{multipleOf: 0.01}", "1000000.07", true),
+            ("{multipleOf: 0.01}", "1.005", false),
+            ("{multipleOf: 0.1}", "1.1", true),
+            ("{multipleOf: 2}", "9007199254740993", false),
+            ("{maximum: 9007199254740992}", "9007199254740993", false),
+            ("{maximum: 9007199254740993}", "9007199254740993", true),
+            ("{exclusiveMaximum: 9007199254740993}", "9007199254740992", true),
+            ("{minimum: -9007199254740992}", "-9007199254740993", false),
+            ("{enum: [9007199254740993]}", "9007199254740992", false),
+            ("{const: 9007199254740993}", "9007199254740993", true),
+            ("{type: integer, format: int64}", "9223372036854775807", true),
+            ("{type: integer, format: int64}", "9223372036854775808", false),
+            ("{type: integer, format: int64}", "-9223372036854775809", false),
+            ("{type: integer, format: int32}", "1e400", false),
+            ("{type: integer, format: uint64}", "18446744073709551615", true),
+            ("{type: integer, format: uint64}", "18446744073709551616", false),
+            ("{type: integer}", "1e3", true),
+            ("{type: integer}", "1.5e0", false),
+        ] {
+            let value = super::super::json::parse(number.as_bytes());
+            match value {
+                Ok(value) => {
+                    check(Dialect::V31, Direction::Request, &format!("s: {schema}"), &value, accepted);
+                }
+                // What no number holds is refused when the body is read.
+                Err(_not_json) => assert!(!accepted, "{number}"),
+            }
+        }
+    }
+
+    #[test]
+    fn keywords_that_look_through_references_do() {
+        for (text, value, accepted) in [
+            ("s: {$ref: '#x', $defs: {a: {$anchor: x, type: integer}}}", json!(1), true),
+            ("s: {$ref: '#x', $defs: {a: {$anchor: x, type: integer}}}", json!("1"), false),
+            (
+                "s: {$ref: 'https://e.invalid/a', $defs: {a: {$id: 'https://e.invalid/a', type: integer}}}",
+                json!("1"),
+                false,
+            ),
+            (
+                "t: {properties: {a: {}}}\ns: {$ref: '#/t', unevaluatedProperties: false}",
+                json!({"a": 1}),
+                true,
+            ),
+            (
+                "t: {properties: {a: {}}}\ns: {$ref: '#/t', unevaluatedProperties: false}",
+                json!({"b": 1}),
+                false,
+            ),
+            (
+                "t: {prefixItems: [{}]}\ns: {allOf: [{$ref: '#/t'}], unevaluatedItems: false}",
+                json!([1, 2]),
+                false,
+            ),
+            (
+                "list: {$id: 'https://e.invalid/list', type: array, items: {$dynamicRef: '#item'}, $defs: {any: {$dynamicAnchor: item}}}\ns: {$id: 'https://e.invalid/numbers', $ref: 'https://e.invalid/list', $defs: {item: {$dynamicAnchor: item, type: integer}, list: {$ref: 'https://e.invalid/list'}}}\nuse: {$ref: '#/list'}",
+                json!(["x"]),
+                true,
+            ),
+        ] {
+            check(Dialect::V31, Direction::Request, text, &value, accepted);
+        }
+    }
+
+    #[test]
+    fn backtracking_is_allowed_by_name_and_bounded() {
+        let text = "s: {type: string, pattern: '^(?=a)(a+)+$'}";
+        let (linear, told) = compile(Dialect::V31, Direction::Request, text);
+        assert!(linear.is_none() && told.contains("insecure_backtracking_patterns"), "{told}");
+        let source = source(text);
+        let mut schemas = Schemas::new(&source, Dialect::V31, Engine::Backtracking);
+        let schema = schemas.compile(&source.root().key("s"), Direction::Request).unwrap();
+        assert_eq!(schemas.finish().to_string(), "");
+        assert!(schema.accepts(&json!("aaa")));
+        assert!(!schema.accepts(&json!("b")));
+        // A text made to be slow ends at the bound, and does not pass.
+        assert!(!schema.accepts(&json!(format!("{}b", "a".repeat(200)))));
     }
 
     #[test]

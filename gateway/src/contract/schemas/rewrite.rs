@@ -96,6 +96,7 @@ impl Rewriter<'_, '_> {
         };
         if self.identified == Identified::Yes {
             // JSON Schema 2020-12 core section 8.2.1: relative to the `$id`, which the validator knows.
+            self.link_identified(at, text);
             rewritten.insert("$ref".to_owned(), reference.clone());
             return;
         }
@@ -116,10 +117,19 @@ impl Rewriter<'_, '_> {
                 }
                 // It may name a schema by its `$id`; if none has it, the schema does not compile.
                 None if whole::may_be_identifier(text) => {
+                    self.link_identified(at, text);
                     rewritten.insert("$ref".to_owned(), reference.clone());
                 }
                 None => self.tell(&here, self.source.error(&here, why)),
             },
+        }
+    }
+
+    /// Makes a part of the schema that the `$id` in `reference` names, so that the validator is told of it.
+    fn link_identified(&mut self, at: &At, reference: &str) {
+        let named = whole::absolute(self.source, at.file, reference.split('#').next().unwrap_or_default());
+        if let Some(target) = self.schemas.identified.get(&named).cloned() {
+            self.link(&target);
         }
     }
 
@@ -208,6 +218,15 @@ impl Rewriter<'_, '_> {
             }
             "pattern" => {
                 self.check_pattern(at, text);
+                Some(value.clone())
+            }
+            "maximum" | "minimum" | "exclusiveMaximum" | "exclusiveMinimum" | "multipleOf" => {
+                // JSON holds any number; what is read of one beyond 64 bits are its first 53.
+                if value.is_f64() && value.as_f64().is_some_and(|bound| bound.abs() >= EXACT_BELOW) {
+                    let told =
+                        format!("`{word}` is compared with 53 bits of precision, because it is so large");
+                    self.tell(at, self.source.warning(at, told));
+                }
                 Some(value.clone())
             }
             "$schema" => {
@@ -316,3 +335,6 @@ impl Rewriter<'_, '_> {
         self.schemas.tell(at, mistake);
     }
 }
+
+/// 2^53: RFC 8259 section 6.
+const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;

@@ -3,6 +3,7 @@
 //! Each file is known by its name, with the parts in it rewritten in place, and each schema with an `$id` by
 //! that too. What several operations refer to is compiled for each of them: such contracts are small.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jsonschema::{PatternCache, Registry};
@@ -92,15 +93,28 @@ impl Schemas<'_> {
         files
     }
 
-    /// The parts that have an `$id`, below the root of their file, where the validator would not look.
+    /// The schemas that have an `$id`, below the root of their file, where the validator would not look. Those
+    /// within one of them it finds itself.
     fn identified(&self, direction: Direction) -> Vec<(String, Value)> {
         let parts =
             self.found.iter().filter(|found| found.direction == direction && !found.at.pointer.is_empty());
-        let identified = parts.filter_map(|found| {
-            let id = found.rewritten.get("$id")?.as_str()?;
-            Some((absolute(self.source, found.at.file, id), found.rewritten.clone()))
-        });
-        identified.collect()
+        let mut identified = Vec::new();
+        for found in parts {
+            let mut open = vec![&found.rewritten];
+            while let Some(value) = open.pop() {
+                match value {
+                    Value::Object(members) => match members.get("$id").and_then(Value::as_str) {
+                        Some(id) => {
+                            identified.push((absolute(self.source, found.at.file, id), value.clone()));
+                        }
+                        None => open.extend(members.values()),
+                    },
+                    Value::Array(items) => open.extend(items),
+                    Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+                }
+            }
+        }
+        identified
     }
 }
 
@@ -133,7 +147,31 @@ fn file_uri(source: &Source, file: usize) -> String {
     format!("{BASE}{}", utf8_percent_encode(name, NOT_IN_FRAGMENT))
 }
 
-fn absolute(source: &Source, file: usize, id: &str) -> String {
+/// Where each schema with an `$id` stands that is not within another one.
+pub(super) fn identified(source: &Source) -> HashMap<String, At> {
+    let mut all = HashMap::new();
+    for (file, root) in source.values().enumerate() {
+        let mut open = vec![(At { file, pointer: String::new() }, root)];
+        while let Some((at, value)) = open.pop() {
+            match value {
+                Value::Object(members) => match members.get("$id").and_then(Value::as_str) {
+                    Some(id) => {
+                        all.insert(absolute(source, file, id), at);
+                    }
+                    None => open.extend(members.iter().map(|(key, value)| (at.key(key), value))),
+                },
+                Value::Array(items) => {
+                    open.extend(items.iter().enumerate().map(|(n, value)| (at.item(n), value)));
+                }
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+            }
+        }
+    }
+    all
+}
+
+/// The `$id` or reference `id`, written in `file`, in full.
+pub(super) fn absolute(source: &Source, file: usize, id: &str) -> String {
     if id.contains(':') {
         return id.to_owned();
     }
