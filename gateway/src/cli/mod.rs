@@ -3,6 +3,7 @@
 
 mod audit;
 mod check;
+mod contract;
 mod explain;
 mod schema;
 mod serve;
@@ -35,6 +36,9 @@ enum Command {
     /// Prove that the audit log is whole, or look into it.
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Change contracts without breaking who calls them.
+    #[command(subcommand)]
+    Contract(contract::Contract),
 }
 
 /// Which gateway is meant.
@@ -68,6 +72,7 @@ pub fn run() -> ExitCode {
         Command::Explain(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Audit(command) => command.run(),
+        Command::Contract(command) => command.run(),
     }
 }
 
@@ -79,4 +84,6 @@ Examples:
       what would happen to this call, and which policies decide
   gateway serve --config /etc/gateway/gateway.yaml
   gateway audit verify --directory audit --key audit.pub
-      proves offline that no record was changed, removed or reordered";
+      proves offline that no record was changed, removed or reordered
+  gateway contract diff contracts/orders/v2 /tmp/orders-v2
+      what a change of a contract does to its callers";

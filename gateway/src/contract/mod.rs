@@ -15,6 +15,7 @@ mod adapt;
 mod catalogue;
 mod content;
 mod cores;
+pub mod diff;
 mod direction;
 mod field;
 mod format;

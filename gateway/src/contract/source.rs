@@ -4,6 +4,7 @@
 //! folder. It knows references and places, not what OpenAPI means by what stands there.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use ring::digest;
@@ -16,7 +17,7 @@ use super::percent::{self, Plus};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::document::{Document, FILE_BYTES_MAX};
 
-/// The files of one contract. The first is `openapi.yaml`.
+/// The files of one contract. The first is `openapi.yaml`, or the file that was named.
 pub(super) struct Source {
     files: Vec<Document>,
     /// Files that were named by something that looks like a reference and cannot be used, and why.
@@ -57,9 +58,38 @@ impl Source {
                 "the folder has both an `openapi.yaml` and an `openapi.json`; one of them is the contract"
             }));
         };
+        Self::gather(folder, entry, format!("{name}/"))
+    }
+
+    /// Reads the contract at `path`: a folder, or a file with whatever it refers to beside it.
+    pub(super) fn open(path: &Path, name: &str) -> Result<Self, Diagnostics> {
+        if path.is_dir() {
+            return Self::read(path, name);
+        }
+        let missing =
+            || Diagnostics::from(Diagnostic::error(Place::file(name), "there is no such file or folder"));
+        let (Some(folder), Some(file)) = (path.parent(), path.file_name().and_then(OsStr::to_str)) else {
+            return Err(missing());
+        };
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        if !path.is_file() {
+            return Err(missing());
+        }
+        Self::gather(folder, file, name.strip_suffix(file).unwrap_or_default().to_owned())
+    }
+
+    /// Reads the file `entry` in `folder` and all that it refers to.
+    fn gather(folder: &Path, entry: &str, prefix: String) -> Result<Self, Diagnostics> {
+        let whole = |message: &str| {
+            Diagnostics::from(Diagnostic::error(Place::file(&format!("{prefix}{entry}")), message))
+        };
         let Ok(root) = folder.canonicalize() else { return Err(whole("the folder cannot be read")) };
-        let prefix = format!("{name}/");
-        let mut source = Self { files: Vec::new(), unusable: BTreeMap::new(), prefix, digest: String::new() };
+        let mut source = Self {
+            files: Vec::new(),
+            unusable: BTreeMap::new(),
+            prefix: prefix.clone(),
+            digest: String::new(),
+        };
         let mut texts = BTreeMap::new();
         let mut wanted = vec![entry.to_owned()];
         while let Some(file) = wanted.pop() {

@@ -1,0 +1,217 @@
+//! `gateway contract diff`: whom would a change of a contract break?
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::contract::diff::{Change, Level, OperationName, Report, Side, Spot, compare_files};
+
+/// Say what differs between two contracts, and whom it breaks.
+///
+/// What callers send must still be allowed, and what they read must have been announced. What could not be
+/// decided says so and is possibly breaking. A contract is a folder with an `openapi.yaml` or `openapi.json`, or
+/// such a file, of OpenAPI 3.0 or 3.1.
+///
+/// Exit code 0: nothing at or above the level of `--fail-on`. 1: something is. 2: they cannot be compared.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Diff {
+    /// The contract that callers know: `contracts/orders/v1`, or an OpenAPI file.
+    old: PathBuf,
+    /// The contract that they would meet.
+    new: PathBuf,
+    /// How to print.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Form,
+    /// What makes the command fail.
+    #[arg(long, value_enum, default_value = "breaking")]
+    fail_on: FailOn,
+}
+
+/// How the command prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For a pull request.
+    Markdown,
+}
+
+/// What makes the command fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    /// A change that breaks callers.
+    Breaking,
+    /// A change that may break callers, or that could not be decided.
+    Possibly,
+    /// Nothing.
+    Never,
+}
+
+impl Diff {
+    pub(in crate::cli) fn run(self) -> ExitCode {
+        let report = match compare_files(&self.old, &self.new, Timestamp::now()) {
+            Ok(report) => report,
+            Err(mistakes) => {
+                for mistake in mistakes.iter() {
+                    eprintln!("{mistake}\n");
+                }
+                eprintln!("they cannot be compared");
+                return ExitCode::from(2);
+            }
+        };
+        match self.format {
+            Form::Text => print!("{}", text(&report)),
+            Form::Json => println!("{:#}", document(&report)),
+            Form::Markdown => print!("{}", markdown(&report)),
+        }
+        let fails = match self.fail_on {
+            FailOn::Breaking => report.level() == Some(Level::Breaking),
+            FailOn::Possibly => report.level() >= Some(Level::PossiblyBreaking),
+            FailOn::Never => false,
+        };
+        ExitCode::from(u8::from(fails))
+    }
+}
+
+/// The report as a document: a summary, and every change with the members of [`Change`].
+fn document(report: &Report) -> serde_json::Value {
+    let count = |level| report.of(level).count();
+    json!({
+        "old": report.old,
+        "new": report.new,
+        "level": report.level().map(Level::as_str),
+        "summary": {
+            "breaking": count(Level::Breaking),
+            "possibly_breaking": count(Level::PossiblyBreaking),
+            "compatible": count(Level::Compatible),
+        },
+        "changes": report.changes,
+    })
+}
+
+/// Changes that say the same of several operations are one entry.
+struct Entry<'r> {
+    change: &'r Change,
+    operations: Vec<&'r OperationName>,
+}
+
+/// The changes of a level, each once, in the order in which they were found.
+fn entries(report: &Report, level: Level) -> Vec<Entry<'_>> {
+    let mut places = std::collections::HashMap::new();
+    let mut entries: Vec<Entry<'_>> = Vec::new();
+    for change in report.of(level) {
+        let key = (change.rule, change.side, &change.old, &change.new, &change.sentence);
+        let next = entries.len();
+        let place = *places.entry(key).or_insert(next);
+        match entries.get_mut(place) {
+            Some(entry) => entry.operations.extend(&change.operation),
+            None => entries.push(Entry { change, operations: change.operation.iter().collect() }),
+        }
+    }
+    entries
+}
+
+fn text(report: &Report) -> String {
+    let mut out = format!("{} -> {}\n", report.old, report.new);
+    for (level, title) in LEVELS {
+        let entries = entries(report, level);
+        if entries.is_empty() {
+            continue;
+        }
+        out.push_str(&format!("\n{title} ({})\n", entries.len()));
+        let mut last = None;
+        for Entry { change, operations } in &entries {
+            let over = operations.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+            if last.as_ref() != Some(&over) {
+                out.push_str(&format!("\n  {}\n", heading(&over)));
+                last = Some(over);
+            }
+            out.push_str(&format!("    {}: {}\n", change.rule, change.sentence));
+            if let Some(places) = places(change) {
+                out.push_str(&format!("      {places}\n"));
+            }
+        }
+    }
+    out.push_str(&format!("\n{}\n", verdict(report)));
+    out
+}
+
+fn markdown(report: &Report) -> String {
+    let mut out = format!("### `{}` → `{}`\n\n{}\n", report.old, report.new, verdict(report));
+    for (level, title) in LEVELS {
+        let entries = entries(report, level);
+        if entries.is_empty() {
+            continue;
+        }
+        out.push_str(&format!(
+            "\n#### {title}\n\n| operation | side | what changes | rule |\n|---|---|---|---|\n"
+        ));
+        for Entry { change, operations } in &entries {
+            let over: Vec<String> = operations.iter().map(|name| format!("`{name}`")).collect();
+            let side = match change.side {
+                Side::Request => "request",
+                Side::Response => "response",
+                Side::Both => "both",
+            };
+            let cells =
+                [heading(&over), side.to_owned(), change.sentence.clone(), format!("`{}`", change.rule)];
+            // A bar would end the cell, inside of code too.
+            let cells: Vec<String> =
+                cells.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")).collect();
+            out.push_str(&format!("| {} |\n", cells.join(" | ")));
+        }
+    }
+    out
+}
+
+fn heading(operations: &[String]) -> String {
+    match operations {
+        [] => "the whole contract".to_owned(),
+        [.., _] if operations.len() > NAMED_MAX => {
+            let more = operations.len().saturating_sub(NAMED_MAX);
+            format!(
+                "{} and {more} more",
+                operations.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ")
+            )
+        }
+        all => all.join(", "),
+    }
+}
+
+fn places(change: &Change) -> Option<String> {
+    let spot = |spot: &Spot| format!("{}:{} {}", spot.file, spot.line, spot.pointer);
+    match (&change.old, &change.new) {
+        (Some(old), Some(new)) if old.pointer == new.pointer => {
+            Some(format!("{}:{} and {}", old.file, old.line, spot(new)))
+        }
+        (Some(old), Some(new)) => Some(format!("{} and {}", spot(old), spot(new))),
+        (Some(one), None) | (None, Some(one)) => Some(spot(one)),
+        (None, None) => None,
+    }
+}
+
+fn verdict(report: &Report) -> String {
+    let count = |level| entries(report, level).len();
+    match report.level() {
+        None => "Nothing differs.".to_owned(),
+        Some(_) => format!(
+            "{} breaking, {} possibly breaking, {} compatible.",
+            count(Level::Breaking),
+            count(Level::PossiblyBreaking),
+            count(Level::Compatible)
+        ),
+    }
+}
+
+const LEVELS: [(Level, &str); 3] = [
+    (Level::Breaking, "Breaking"),
+    (Level::PossiblyBreaking, "Possibly breaking"),
+    (Level::Compatible, "Compatible"),
+];
+/// Operations that one line names.
+const NAMED_MAX: usize = 3;
