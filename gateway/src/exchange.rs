@@ -22,6 +22,7 @@ use crate::identity::Caller;
 use crate::policy::Permit;
 use crate::quota::Admission;
 use crate::rejection::Rejection;
+use crate::retirement::{Entry, Retired};
 use crate::snapshot::{Route, Snapshot};
 use crate::trail::Trail;
 use crate::upstream::{Call, Reply, UpstreamError};
@@ -112,21 +113,20 @@ async fn clear(
     // Somebody who has guessed too often waits, before anything is looked up for them.
     snapshot.address_allows(trail)?;
 
-    let (matched, route) = snapshot.find(&parts.method, &target)?;
+    let version = snapshot.choose(&target, &parts.headers, trail)?;
+    let target = version.strip(target);
+    let (matched, route) = snapshot.find(&version, &parts.method, &target)?;
     trail.matched(&route, &target);
-    if route.operation().lifecycle().is_gone(trail.now()) {
-        return Err(Rejection::Gone);
-    }
+    let entry = snapshot.enter(&matched, trail)?;
 
-    let certificate = connection
-        .certificate(snapshot.client_trust(connection.listener()), snapshot.id(), trail.began())
-        .map_err(Rejection::Certificate)?;
-    let caller = snapshot
-        .identities()
-        .identify(route.asked(), parts, certificate, trail.now())
-        .await
-        .map_err(Rejection::Identity)?;
+    let caller = identify(parts, snapshot, connection, &route, trail).await;
+    let caller = caller.map_err(|refused| match entry {
+        Entry::Open => refused,
+        // Whom its waivers are for is told to nobody else.
+        Entry::Waived => Rejection::Retired(Retired::Stranger),
+    })?;
     trail.identified(&caller);
+    snapshot.stay(&caller, &matched, trail)?;
 
     let permit = authorise(snapshot, &caller, &matched, &route, &target, trail);
     // A caller that is refused here has used nothing of its plan, and is told what is left of it.
@@ -137,6 +137,24 @@ async fn clear(
     gateway.audit().expects(trail.strength()).map_err(Rejection::NotRecorded)?;
     let admission = snapshot.admit(&caller, &route, trail)?;
     Ok(Cleared { target, matched, route, caller, _permit: permit, _admission: admission })
+}
+
+/// Who calls, as the operation asks to have it proved.
+async fn identify(
+    parts: &Parts,
+    snapshot: &Snapshot,
+    connection: &Connection,
+    route: &Route,
+    trail: &Trail,
+) -> Result<Caller, Rejection> {
+    let certificate = connection
+        .certificate(snapshot.client_trust(connection.listener()), snapshot.id(), trail.began())
+        .map_err(Rejection::Certificate)?;
+    snapshot
+        .identities()
+        .identify(route.asked(), parts, certificate, trail.now())
+        .await
+        .map_err(Rejection::Identity)
 }
 
 /// Kind, then scopes, then policy: the cheap and plain reasons first.
@@ -172,7 +190,7 @@ async fn carry_out(
     let parts: &Parts = session.req_header();
     let checked = operation.check_request(parts, &cleared.matched, &cleared.target, &body);
     let asked = Some((&body, checked.as_ref().ok()));
-    let used = operation.used(parts, &cleared.matched, &cleared.target, asked, trail.now());
+    let used = operation.used(parts, &cleared.matched, &cleared.target, asked, trail.lifecycle_time());
     trail.used(&used);
     let checked = used.judge(checked).map_err(Rejection::Request)?;
 
@@ -204,7 +222,7 @@ fn check_streamed(parts: &Parts, cleared: &Cleared, trail: &mut Trail) -> Result
     let operation = cleared.route.operation();
     operation.check_request_head(parts).map_err(Rejection::Request)?;
     let checked = operation.check_streamed_request(parts, &cleared.matched, &cleared.target);
-    let used = operation.used(parts, &cleared.matched, &cleared.target, None, trail.now());
+    let used = operation.used(parts, &cleared.matched, &cleared.target, None, trail.lifecycle_time());
     trail.used(&used);
     used.judge(checked).map_err(Rejection::Request)
 }

@@ -2,7 +2,7 @@
 //!
 //! # The path
 //! A connection is accepted by [`edge`], which judges the raw head of each request and hands it to
-//! [`exchange`], THE PATH: match the operation, identify the caller, authorise, admit, check the request,
+//! [`exchange`], THE PATH: choose the version, match the operation, identify the caller, authorise, admit, check the request,
 //! call the upstream, check its answer, record, answer. Read that file first.
 //!
 //! # The rooms
@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | [`contract`] | what is called | no other room |
 //! | [`identity`] | who calls | no other room |
+//! | [`retirement`] | whether what is deprecated may still be called | identity, contract |
 //! | [`policy`] | whether they may | identity, contract |
 //! | [`quota`] | how often | identity, contract |
 //! | [`credential`] | with what the upstream is asked | contract |
@@ -56,6 +57,7 @@ pub mod problem;
 pub mod quota;
 pub mod rejection;
 pub mod reload;
+pub mod retirement;
 pub mod snapshot;
 pub mod status;
 pub mod telemetry;

@@ -5,6 +5,7 @@
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::contract::Violation;
@@ -34,6 +35,10 @@ pub struct Problem {
     pub more_violations: bool,
     /// The quota policies that were used up (draft-ietf-httpapi-ratelimit-headers).
     pub violated_policies: Vec<String>,
+    /// The versions that there are, for a caller who named none of them.
+    pub versions: Vec<String>,
+    /// When what is switched off for a while is served again.
+    pub until: Option<Timestamp>,
     /// Fields that go with it, such as `Allow` or a challenge.
     pub headers: HeaderMap,
 }
@@ -68,6 +73,10 @@ struct Body<'a> {
     more_errors: bool,
     #[serde(rename = "violated-policies", skip_serializing_if = "<[_]>::is_empty")]
     violated_policies: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    versions: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
 }
 
 impl Problem {
@@ -81,6 +90,8 @@ impl Problem {
             violations: Vec::new(),
             more_violations: false,
             violated_policies: Vec::new(),
+            versions: Vec::new(),
+            until: None,
             headers: HeaderMap::new(),
         }
     }
@@ -88,7 +99,17 @@ impl Problem {
     /// The answer. `request_id` is the `instance`: the same id stands in the audit record.
     #[must_use]
     pub fn answer(self, pages: &Pages, request_id: &str) -> Answer {
-        let Self { kind, status, detail, violations, more_violations, violated_policies, mut headers } = self;
+        let Self {
+            kind,
+            status,
+            detail,
+            violations,
+            more_violations,
+            violated_policies,
+            versions,
+            until,
+            mut headers,
+        } = self;
         let body = Body {
             r#type: pages.address(kind.slug),
             title: kind.title,
@@ -98,6 +119,8 @@ impl Problem {
             errors: &violations,
             more_errors: more_violations,
             violated_policies: &violated_policies,
+            versions: &versions,
+            until,
         };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -3,16 +3,17 @@
 //! The rooms say what went wrong in their own words; here each of those becomes what the caller is told
 //! ([`Problem`]), what the audit log says ([`Rejection::reason`]) and whose fault it is.
 
-use http::header::{ALLOW, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, HeaderName, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::audit::NotRecorded;
-use crate::contract::{NoMatch, RequestFault, ResponseFault, TargetError};
+use crate::contract::{NoMatch, NoVersion, RequestFault, ResponseFault, TargetError, VersionFault};
 use crate::edge::{BodyFault, HeadClass, HeadFault, NotTrusted};
 use crate::identity::{Challenge, IdentityError};
 use crate::policy::PolicyRefusal;
 use crate::problem::{Problem, ProblemType};
 use crate::quota::{Exceeded, Reason};
+use crate::retirement::Retired;
 use crate::upstream::{self, UpstreamError};
 
 /// A reason to refuse.
@@ -26,8 +27,8 @@ pub enum Rejection {
     Target(TargetError),
     /// No contract has this operation.
     NoMatch(NoMatch),
-    /// The version or operation is past its sunset.
-    Gone,
+    /// The version or operation is past its sunset, or in a brown-out.
+    Retired(Retired),
     /// The address has made too many calls that were refused.
     Address(Exceeded),
     /// The caller is not known, or not proved.
@@ -83,7 +84,9 @@ impl Rejection {
             Self::Target(_) => "target-ambiguous",
             Self::NoMatch(NoMatch::Path) => "operation-unknown",
             Self::NoMatch(NoMatch::Method { .. }) => "method-not-allowed",
-            Self::Gone => "version-retired",
+            Self::NoMatch(NoMatch::Version(none)) => none.why.reason(),
+            Self::Retired(Retired::Sunset | Retired::Stranger) => "version-retired",
+            Self::Retired(Retired::Brownout { .. }) => "version-browned-out",
             Self::Identity(error) => error.reason(),
             Self::Certificate(_) => "certificate-not-trusted",
             Self::Kind => "kind-not-served",
@@ -119,7 +122,7 @@ impl Rejection {
             | Self::HeadSlow
             | Self::Target(_)
             | Self::NoMatch(_)
-            | Self::Gone
+            | Self::Retired(_)
             | Self::Address(_)
             | Self::Identity(_)
             | Self::Certificate(_)
@@ -137,7 +140,12 @@ impl Rejection {
     pub const fn is_a_guess(&self) -> bool {
         matches!(
             self,
-            Self::Head(_) | Self::Target(_) | Self::NoMatch(_) | Self::Identity(_) | Self::Certificate(_)
+            Self::Head(_)
+                | Self::Target(_)
+                | Self::NoMatch(_)
+                | Self::Identity(_)
+                | Self::Certificate(_)
+                | Self::Retired(Retired::Stranger)
         )
     }
 
@@ -153,11 +161,7 @@ impl Rejection {
                 Problem::new(MALFORMED, StatusCode::BAD_REQUEST, sentence(&error.to_string()))
             }
             Self::NoMatch(no_match) => unmatched(no_match),
-            Self::Gone => Problem::new(
-                RETIRED,
-                StatusCode::GONE,
-                "This version is past its sunset. The Link header names its successor.",
-            ),
+            Self::Retired(retired) => gone(&retired),
             Self::Address(exceeded) | Self::Quota(exceeded) => quota(&exceeded),
             Self::Identity(error) => identity(&error, realm),
             Self::Certificate(_) => certificate_not_trusted(),
@@ -226,12 +230,69 @@ fn unmatched(no_match: NoMatch) -> Problem {
             StatusCode::NOT_FOUND,
             "No published contract describes this path. Check version and path.",
         ),
+        NoMatch::Version(none) => no_version(none),
         NoMatch::Method { allow } => {
             let allow: Vec<&str> = allow.iter().map(Method::as_str).collect();
             let allow = allow.join(", ");
             let detail = format!("This path serves {allow}.");
             // RFC 9110 section 15.5.6
             with(Problem::new(METHOD, StatusCode::METHOD_NOT_ALLOWED, detail), ALLOW, &allow)
+        }
+    }
+}
+
+/// RFC 9110: what the caller would have to say otherwise decides the status. A field that has no meaning of
+/// its own in HTTP, or a day in the query, is a request that cannot be processed (section 15.5.1) rather than
+/// a resource that is not there: 404 would read as if the order itself were gone. `Accept` and `Content-Type`
+/// have their own (sections 15.5.7 and 15.5.16).
+fn no_version(none: NoVersion) -> Problem {
+    let NoVersion { why, how, versions, vary, .. } = none;
+    let (kind, status, what) = match why {
+        VersionFault::Absent => (VERSION_REQUIRED, StatusCode::BAD_REQUEST, "No version is named"),
+        VersionFault::Repeated => {
+            (VERSION_REQUIRED, StatusCode::BAD_REQUEST, "The version is named more than once")
+        }
+        VersionFault::Unknown => (VERSION_UNKNOWN, StatusCode::BAD_REQUEST, "There is no such version"),
+        VersionFault::NotADay => (VERSION_UNKNOWN, StatusCode::BAD_REQUEST, "The version is not a day"),
+        VersionFault::NotAcceptable => {
+            (NOT_ACCEPTABLE, StatusCode::NOT_ACCEPTABLE, "`Accept` names no version that can be given")
+        }
+        VersionFault::MediaType => {
+            (MEDIA_TYPE, StatusCode::UNSUPPORTED_MEDIA_TYPE, "`Content-Type` names no version that there is")
+        }
+    };
+    let detail = format!("{what}. Say one of these {how}: {}", versions.join(", "));
+    let mut problem = Problem::new(kind, status, detail);
+    problem.versions = versions;
+    problem.headers.extend(vary.map(|vary| (VARY, vary)));
+    problem
+}
+
+/// RFC 9110 section 15.5.11.
+fn gone(retired: &Retired) -> Problem {
+    match retired {
+        Retired::Sunset | Retired::Stranger => Problem::new(
+            RETIRED,
+            StatusCode::GONE,
+            "This version is past its sunset. The Link header names its successor.",
+        ),
+        Retired::Brownout { id, until, successor } => {
+            let instead = successor
+                .as_deref()
+                .map(|successor| format!(" What replaces it: {successor}"))
+                .unwrap_or_default();
+            let detail = format!(
+                "This version is deprecated, and switched off for a while (`{id}`): until {until} it answers 410, \
+                 then it is served again until its sunset.{instead}"
+            );
+            let mut problem = Problem::new(BROWNED_OUT, StatusCode::GONE, detail);
+            problem.until = Some(*until);
+            // RFC 9110 section 10.2.3 allows it in any answer; a date, because the end is one.
+            let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(until);
+            match date {
+                Ok(date) => with(problem, RETRY_AFTER, &date),
+                Err(_) => problem,
+            }
         }
     }
 }
@@ -485,7 +546,10 @@ problem_types! {
     METHOD = "method-not-allowed", "The path does not serve this method";
     NOT_ACCEPTABLE = "not-acceptable", "No media type on offer is acceptable";
     TIMEOUT = "request-timeout", "The request took too long";
+    VERSION_REQUIRED = "version-required", "The version must be named, once";
+    VERSION_UNKNOWN = "version-unknown", "There is no such version";
     RETIRED = "version-retired", "The version is retired";
+    BROWNED_OUT = "version-browned-out", "The deprecated version is switched off for a while";
     TOO_LARGE = "content-too-large", "The body is too large";
     TARGET_TOO_LONG = "target-too-long", "The request target is too long";
     MEDIA_TYPE = "unsupported-media-type", "The body's media type or coding is not supported";
@@ -525,7 +589,15 @@ mod tests {
             (Rejection::Target(TargetError::DotSegment), 400, "malformed-request"),
             (Rejection::NoMatch(NoMatch::Path), 404, "operation-unknown"),
             (Rejection::NoMatch(NoMatch::Method { allow: vec![Method::GET] }), 405, "method-not-allowed"),
-            (Rejection::Gone, 410, "version-retired"),
+            (Rejection::Retired(Retired::Sunset), 410, "version-retired"),
+            (Rejection::Retired(Retired::Stranger), 410, "version-retired"),
+            (browned_out(), 410, "version-browned-out"),
+            (no_version(VersionFault::Absent), 400, "version-required"),
+            (no_version(VersionFault::Repeated), 400, "version-required"),
+            (no_version(VersionFault::Unknown), 400, "version-unknown"),
+            (no_version(VersionFault::NotADay), 400, "version-unknown"),
+            (no_version(VersionFault::NotAcceptable), 406, "not-acceptable"),
+            (no_version(VersionFault::MediaType), 415, "unsupported-media-type"),
             (Rejection::Identity(IdentityError::NoProof), 401, "authentication-required"),
             (Rejection::Identity(IdentityError::CertificateNeeded), 403, "certificate-required"),
             (Rejection::Certificate(NotTrusted), 403, "certificate-required"),
@@ -544,6 +616,42 @@ mod tests {
             let shown = format!("{rejection:?}");
             assert_eq!(told(rejection), (status, slug), "{shown}");
         }
+    }
+
+    fn browned_out() -> Rejection {
+        Rejection::Retired(Retired::Brownout {
+            id: "orders.v1/hour".into(),
+            until: "2027-03-01T09:00:00Z".parse().unwrap(),
+            successor: Some("https://api.example/orders/v2".to_owned()),
+        })
+    }
+
+    fn no_version(why: VersionFault) -> Rejection {
+        Rejection::NoMatch(NoMatch::Version(NoVersion {
+            why,
+            api: "orders".to_owned(),
+            how: "in the header field `api-version`".to_owned(),
+            versions: vec!["1".to_owned(), "2".to_owned()],
+            vary: Some(HeaderValue::from_static("api-version")),
+        }))
+    }
+
+    #[test]
+    fn a_brown_out_says_that_it_ends_and_what_replaces_the_version() {
+        let problem = browned_out().problem("api");
+        assert_eq!(problem.headers[RETRY_AFTER], "Mon, 01 Mar 2027 09:00:00 GMT");
+        assert_eq!(problem.until, Some("2027-03-01T09:00:00Z".parse().unwrap()));
+        assert!(problem.detail.contains("until 2027-03-01T09:00:00Z"), "{}", problem.detail);
+        assert!(problem.detail.contains("https://api.example/orders/v2"), "{}", problem.detail);
+    }
+
+    #[test]
+    fn a_refusal_for_the_version_lists_those_there_are_and_varies() {
+        let problem = no_version(VersionFault::Unknown).problem("api");
+        assert_eq!(problem.versions, ["1", "2"]);
+        assert_eq!(problem.headers[VARY], "api-version");
+        let told = "There is no such version. Say one of these in the header field `api-version`: 1, 2";
+        assert_eq!(problem.detail, told);
     }
 
     #[test]

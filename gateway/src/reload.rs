@@ -111,6 +111,11 @@ fn load(gateway: &Gateway, settings: &Path) -> Result<Snapshot, Diagnostics> {
     for warning in warnings.iter() {
         tracing::warn!(%warning, "a file is worth a look");
     }
+    for setting in &snapshot.settings().insecure {
+        if !before.settings().insecure.contains(setting) {
+            tracing::warn!(setting, "an insecure setting is on");
+        }
+    }
     // A connection knows its listener by its place: other listeners would lend it their trust.
     if !snapshot.settings().listens_where(before.settings()) {
         let place = Place::file(&settings.display().to_string());

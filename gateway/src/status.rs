@@ -6,14 +6,15 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use crate::admin::{
-    AddressStatus, AuditStatus, ContractStatus, IssuerStatus, ReloadFault, SnapshotStatus, StatusReport,
-    UpstreamStatus,
+    AddressStatus, AuditStatus, BrownoutStatus, ContractStatus, IssuerStatus, ReloadFault, SnapshotStatus,
+    StatusReport, UpstreamStatus,
 };
 use crate::audit::Health;
 use crate::contract::Contract;
 use crate::gateway::Gateway;
+use crate::retirement::{Standing, Window};
 use crate::snapshot::Snapshot;
-use crate::upstream::{Standing, Upstream};
+use crate::upstream::{self, Upstream};
 
 /// How the gateway is doing at this moment.
 #[must_use]
@@ -41,6 +42,7 @@ pub fn report(gateway: &Gateway) -> StatusReport {
             loaded_at: snapshot.loaded_at(),
             age_s: now.duration_since(snapshot.loaded_at()).unsigned_abs().as_secs(),
         },
+        insecure: snapshot.settings().insecure.clone(),
         last_reload_fault: gateway
             .reload_fault()
             .map(|fault| ReloadFault { time: fault.at, diagnostics: fault.mistakes.clone() }),
@@ -57,16 +59,15 @@ pub fn report(gateway: &Gateway) -> StatusReport {
 }
 
 fn contract(snapshot: &Snapshot, contract: &Arc<Contract>, now: Timestamp) -> ContractStatus {
-    let lifecycle = contract.lifecycle();
-    let lifecycle = match lifecycle.deprecated() {
-        _ if lifecycle.is_gone(now) => "retired",
-        Some(since) if since <= now => "deprecated",
-        _ => "live",
-    };
+    let now = snapshot.lifecycle_time(now);
+    let (standing, window) = snapshot.retirement().version(contract, now);
+    let brownout = window.map(|Window { name, start, end }| BrownoutStatus { name, start, end });
     ContractStatus {
         api: contract.api().to_owned(),
         version: contract.version().to_owned(),
-        lifecycle,
+        lifecycle: standing.map_or("live", Standing::as_str),
+        sunset: contract.lifecycle().sunset(),
+        brownout,
         operations: snapshot.contracts().operations_of(contract).count(),
     }
 }
@@ -87,9 +88,9 @@ fn upstream(upstream: &Upstream) -> UpstreamStatus {
     let addresses = upstream.health(Instant::now()).into_iter().map(|address| AddressStatus {
         address: address.address.to_string(),
         state: match address.standing {
-            Standing::Up => "up",
-            Standing::Due => "due",
-            Standing::Out { .. } => "out",
+            upstream::Standing::Up => "up",
+            upstream::Standing::Due => "due",
+            upstream::Standing::Out { .. } => "out",
         },
     });
     UpstreamStatus { name: upstream.name().to_owned(), addresses: addresses.collect() }

@@ -7,22 +7,26 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{HeaderName, LINK};
+use http::header::{HeaderName, LINK, VARY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::Timestamp;
 
 use crate::audit::{
-    AnswerPart, CallPart, CallerPart, CredentialPart, Decision, LimitPart, Outcome, Record, Redacted,
-    Strength, UpstreamPart, ViolationPart,
+    AnswerPart, CallPart, CallerPart, CredentialPart, Decision, LifecyclePart, LimitPart, Outcome, Record,
+    Redacted, Strength, UpstreamPart, ViolationPart,
 };
-use crate::contract::{RequestFault, ResponseFault, Target, Used, Violation};
+use crate::contract::{
+    API_VERSION, Contract, DEPRECATION, Lifecycle, NoMatch, RequestFault, ResponseFault, SUNSET, Target,
+    Used, Violation,
+};
 use crate::edge::{self, Answer, Connection};
 use crate::gateway::Gateway;
 use crate::identity::{Caller, IdentityError};
 use crate::policy::{Permit, PolicyRefusal};
 use crate::quota::Standing;
 use crate::rejection::{Fault, Rejection};
+use crate::retirement::{BROWNOUT, Retired, Stay};
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::{self, Trace};
 use crate::upstream::{self, Reply, UpstreamError, outgoing::Scheme};
@@ -31,6 +35,8 @@ use crate::upstream::{self, Reply, UpstreamError, outgoing::Scheme};
 #[derive(Debug)]
 pub struct Trail {
     began: Instant,
+    /// What time it is for lifecycles.
+    lifecycle_time: Timestamp,
     address: IpAddr,
     scheme: Scheme,
     request_id: HeaderValue,
@@ -89,8 +95,9 @@ impl Trail {
         let scheme = if connection.encrypted() { Scheme::Https } else { Scheme::Http };
         let mut told = HeaderMap::new();
         told.insert("x-request-id", id_value.clone());
+        let now = Timestamp::now();
         let record = Record {
-            time: Timestamp::now(),
+            time: now,
             request_id,
             trace_id: Some(trace.trace_id().to_string()),
             node: gateway.node.clone(),
@@ -103,6 +110,7 @@ impl Trail {
                 reason: "unfinished".to_owned(),
                 policies: Vec::new(),
             },
+            lifecycle: None,
             limits: Vec::new(),
             fields: Vec::new(),
             violations: Vec::new(),
@@ -116,6 +124,7 @@ impl Trail {
         };
         Self {
             began: Instant::now(),
+            lifecycle_time: snapshot.lifecycle_time(now),
             address,
             scheme,
             request_id: id_value,
@@ -141,6 +150,12 @@ impl Trail {
     #[must_use]
     pub const fn now(&self) -> Timestamp {
         self.record.time
+    }
+
+    /// What time it is for lifecycles, and for nothing else.
+    #[must_use]
+    pub const fn lifecycle_time(&self) -> Timestamp {
+        self.lifecycle_time
     }
 
     /// When the request began, for measuring.
@@ -178,17 +193,53 @@ impl Trail {
         self.route.as_ref().map_or(Strength::Written, |route| route.strength())
     }
 
-    /// An operation was found; from here on every answer tells its life.
+    /// The version is known; from here on every answer tells it, and its life.
+    pub(crate) fn chosen(&mut self, contract: &Contract) {
+        let (call, versioning) = (&mut self.record.call, contract.versioning());
+        call.api = Some(contract.api().to_owned());
+        call.version = Some(contract.version().to_owned());
+        self.told.insert(API_VERSION, versioning.told().clone());
+        if let Some(vary) = versioning.vary() {
+            self.told.insert(VARY, vary);
+        }
+        self.lives(contract.lifecycle());
+    }
+
+    /// What every answer from here on tells of the life of what was called.
+    fn lives(&mut self, lifecycle: &Lifecycle) {
+        for (name, _) in lifecycle.headers() {
+            self.told.remove(name);
+        }
+        for (name, value) in lifecycle.headers() {
+            self.told.append(name.clone(), value.clone());
+        }
+    }
+
+    /// The next brown-out of the operation, or none, is told in every answer.
+    pub(crate) fn announced(&mut self, brownout: Option<&HeaderValue>) {
+        match brownout {
+            Some(brownout) => self.told.insert(BROWNOUT, brownout.clone()),
+            None => self.told.remove(BROWNOUT),
+        };
+    }
+
+    /// The caller may go on; what is to come is told as it is for this caller.
+    pub(crate) fn stays(&mut self, stay: &Stay) {
+        self.announced(stay.announcement.as_ref());
+        self.record.lifecycle = stay.state.map(|state| LifecyclePart {
+            state: state.to_owned(),
+            brownout: stay.brownout.as_deref().map(str::to_owned),
+            waiver: stay.waiver.as_deref().map(str::to_owned),
+        });
+    }
+
+    /// An operation was found; it may have a life of its own.
     pub(crate) fn matched(&mut self, route: &Arc<Route>, target: &Target) {
         let operation = route.operation();
         let call = &mut self.record.call;
-        call.api = Some(operation.api().to_owned());
-        call.version = Some(operation.version().to_owned());
         call.operation = Some(operation.name().to_owned());
         call.target = route.redaction().redact(target.path(), target.query());
-        for (name, value) in operation.lifecycle().headers() {
-            self.told.append(name.clone(), value.clone());
-        }
+        self.lives(operation.lifecycle());
         self.route = Some(Arc::clone(route));
     }
 
@@ -329,6 +380,12 @@ impl Trail {
             }
             Err(rejection) => self.refuse(gateway, snapshot, rejection),
         };
+        // Of these there is one each, and the gateway's word counts; lists go on where the upstream's end.
+        for name in [&API_VERSION, &BROWNOUT, &DEPRECATION, &SUNSET] {
+            if self.told.contains_key(name) {
+                answer.headers.remove(name);
+            }
+        }
         for (name, value) in &self.told {
             answer.headers.append(name.clone(), value.clone());
         }
@@ -376,6 +433,15 @@ impl Trail {
             }
             Rejection::Request(RequestFault::Malformed(violation)) => {
                 self.record.violations = vec![part(violation)];
+            }
+            Rejection::NoMatch(NoMatch::Version(none)) => self.record.call.api = Some(none.api.clone()),
+            Rejection::Retired(retired) => {
+                let brownout = match retired {
+                    Retired::Brownout { id, .. } => Some(id.to_string()),
+                    Retired::Sunset | Retired::Stranger => None,
+                };
+                let state = retired.state().to_owned();
+                self.record.lifecycle = Some(LifecyclePart { state, brownout, waiver: None });
             }
             Rejection::Response(fault) => self.breached(fault),
             Rejection::Quota(exceeded) => {

@@ -13,6 +13,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     // The rooms.
     ("contract", &["diagnostic", "document", "units"]),
     ("identity", &["diagnostic", "document", "units"]),
+    ("retirement", &["diagnostic", "document", "identity", "contract"]),
     ("policy", &["diagnostic", "document", "units", "identity", "contract"]),
     ("quota", &["diagnostic", "document", "units", "identity", "contract"]),
     ("credential", &["diagnostic", "contract"]),
@@ -37,7 +38,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     ("problem", &["contract", "edge"]),
-    ("rejection", &["audit", "contract", "edge", "identity", "policy", "problem", "quota", "upstream"]),
+    (
+        "rejection",
+        &["audit", "contract", "edge", "identity", "policy", "problem", "quota", "retirement", "upstream"],
+    ),
     (
         "snapshot",
         &[
@@ -52,6 +56,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "policy",
             "quota",
             "rejection",
+            "retirement",
             "telemetry",
             "trail",
             "units",
@@ -69,6 +74,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "policy",
             "quota",
             "rejection",
+            "retirement",
             "snapshot",
             "telemetry",
             "upstream",
@@ -85,6 +91,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "policy",
             "quota",
             "rejection",
+            "retirement",
             "snapshot",
             "trail",
             "upstream",
@@ -110,7 +117,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("upkeep", &["gateway"]),
     ("drain", &["gateway"]),
     ("admin", &["diagnostic", "telemetry"]),
-    ("status", &["admin", "audit", "contract", "gateway", "snapshot", "upstream"]),
+    ("status", &["admin", "audit", "contract", "gateway", "retirement", "snapshot", "upstream"]),
 ];
 
 /// The only parts that may name Pingora.

@@ -20,6 +20,7 @@ mod calls;
 mod commands;
 mod handshake;
 mod keys;
+mod lifecycle;
 mod limits;
 mod oidc;
 mod path;

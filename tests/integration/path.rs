@@ -301,16 +301,17 @@ async fn an_answer_that_breaks_a_contract_in_report_mode_passes_and_is_recorded(
 
 #[tokio::test]
 async fn a_version_past_its_sunset_is_gone_and_says_where_to_go() {
-    let world = World::new().await;
-    let file = "contracts/orders/v1/openapi.yaml";
-    world.folder.replace(file, "sunset: \"2027-06-30T00:00:00Z\"", "sunset: \"2026-09-30T00:00:00Z\"");
+    let mut world = World::new().await;
+    world.folder.settings(|settings| {
+        settings["lifecycle"] = serde_json::json!({"insecure_clock": "2027-06-30T00:00:00Z"});
+    });
     let gateway = Gateway::start(&world).await;
     let clients = Clients::new(&world, &gateway, Protocol::Http1);
     for call in calls::all().iter().filter(|call| call.name().starts_with("orders.v1.")) {
         let reply = refused(&world, &clients, call.attempt(&world)).await;
         assert_eq!(reply.status, 410, "{reply:?}");
         assert_eq!(reply.problem()["type"], "https://gateway.example/problems/version-retired");
-        assert_eq!(reply.header("sunset"), Some("Wed, 30 Sep 2026 00:00:00 GMT"));
+        assert_eq!(reply.header("sunset"), Some("Wed, 30 Jun 2027 00:00:00 GMT"));
         assert!(reply.headers.contains_key("link"), "{reply:?}");
     }
 }

@@ -7,7 +7,7 @@ mod report;
 mod server;
 
 pub use report::{
-    AddressStatus, AuditStatus, ContractStatus, IssuerStatus, ReloadFault, SnapshotStatus, StatusReport,
-    UpstreamStatus,
+    AddressStatus, AuditStatus, BrownoutStatus, ContractStatus, IssuerStatus, ReloadFault, SnapshotStatus,
+    StatusReport, UpstreamStatus,
 };
 pub use server::{Report, serve};

@@ -15,6 +15,8 @@ pub struct StatusReport {
     pub version: &'static str,
     /// What serves now.
     pub snapshot: SnapshotStatus,
+    /// The insecure settings that are on.
+    pub insecure: Vec<String>,
     /// Why the files on disk do not serve, if they do not.
     pub last_reload_fault: Option<ReloadFault>,
     /// The live contracts.
@@ -57,10 +59,27 @@ pub struct ContractStatus {
     pub api: String,
     /// Its version.
     pub version: String,
-    /// `live`, `deprecated` or `gone`.
+    /// `live`, `announced`, `deprecated`, `sunset_soon`, `brownout` or `retired`.
     pub lifecycle: &'static str,
+    /// When it is switched off, if it will be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sunset: Option<Timestamp>,
+    /// Its next brown-out, or the one that takes place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brownout: Option<BrownoutStatus>,
     /// How many operations it has.
     pub operations: usize,
+}
+
+/// A window in which a deprecated version is switched off.
+#[derive(Debug, Clone, Serialize)]
+pub struct BrownoutStatus {
+    /// Its name, for `policies/lifecycle.yaml`.
+    pub name: String,
+    /// When it begins.
+    pub start: Timestamp,
+    /// When it is over.
+    pub end: Timestamp,
 }
 
 /// One token issuer.

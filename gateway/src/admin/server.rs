@@ -101,6 +101,7 @@ mod tests {
         StatusReport {
             version: "0.1.0",
             snapshot: SnapshotStatus { id: "s1".to_owned(), loaded_at: Timestamp::UNIX_EPOCH, age_s: 7 },
+            insecure: Vec::new(),
             last_reload_fault: Some(ReloadFault { time: Timestamp::UNIX_EPOCH, diagnostics: mistake.into() }),
             contracts: Vec::new(),
             issuers: vec![IssuerStatus {

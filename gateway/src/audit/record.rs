@@ -33,6 +33,9 @@ pub struct Record {
     pub call: CallPart,
     /// What became of it.
     pub decision: Decision,
+    /// The life of what was called, if it is deprecated or past its sunset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifecycle: Option<LifecyclePart>,
     /// The limits that were counted, after counting.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<LimitPart>,
@@ -113,6 +116,19 @@ pub struct Decision {
     /// The ids of the policies that decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<String>,
+}
+
+/// What the life of the operation meant for the request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LifecyclePart {
+    /// deprecated, brownout or sunset.
+    pub state: String,
+    /// The brown-out that takes place for the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brownout: Option<String>,
+    /// The waiver by which the caller was served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiver: Option<String>,
 }
 
 /// How a request ended.
@@ -298,6 +314,7 @@ mod tests {
                     api: some(0), version: some(1), operation: some(2),
                 },
                 decision: Decision { outcome, reason: text(10), policies: vec![text(11), text(0)] },
+                lifecycle: part[4].then(|| LifecyclePart { state: text(2), brownout: some(3), waiver: some(5) }),
                 limits: vec![LimitPart { name: text(1), remaining: numbers[0], reset: numbers[1] }],
                 fields: if part[0] { vec![text(5)] } else { vec![] },
                 violations: if part[3] { vec![violation()] } else { vec![] },

@@ -61,6 +61,7 @@ pub(super) fn record(n: u64) -> Record {
             reason: "ok".into(),
             policies: vec!["orders-read".into()],
         },
+        lifecycle: None,
         limits: vec![],
         fields: vec![],
         violations: vec![],

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::Settings;
 use crate::identity::Callers;
 use crate::quota::Limits;
+use crate::retirement::Retirement;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
 use crate::{config, contract, policy};
@@ -38,6 +39,8 @@ enum Name {
     Callers,
     /// policies/limits.yaml
     Limits,
+    /// policies/lifecycle.yaml
+    Lifecycle,
     /// policies/tests/*.yaml
     PolicyTests,
     /// The `x-gateway` extension of contracts
@@ -81,6 +84,7 @@ fn json(name: Name) -> Value {
         Name::Gateway => config::schema(),
         Name::Callers => Callers::schema(),
         Name::Limits => Limits::schema(),
+        Name::Lifecycle => Retirement::schema(),
         Name::PolicyTests => policy::test_schema(),
         Name::XGateway => contract::extension_schema(),
         Name::Cedar => Value::Null,
@@ -96,6 +100,7 @@ fn write(folder: &std::path::Path) -> ExitCode {
         (Name::Gateway, "gateway.schema.json"),
         (Name::Callers, "callers.schema.json"),
         (Name::Limits, "limits.schema.json"),
+        (Name::Lifecycle, "lifecycle.schema.json"),
         (Name::PolicyTests, "policy-tests.schema.json"),
         (Name::XGateway, "x-gateway.schema.json"),
     ];

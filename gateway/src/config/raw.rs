@@ -48,6 +48,9 @@ pub(super) struct Gateway {
     /// What callers are told.
     #[serde(default)]
     pub(super) answers: Answers,
+    /// The life of versions.
+    #[serde(default)]
+    pub(super) lifecycle: Lifecycle,
 }
 
 /// One address where callers connect.
@@ -379,6 +382,17 @@ pub(super) enum LogFormat {
     Json,
     /// For people.
     Readable,
+}
+
+/// The life of versions.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Lifecycle {
+    /// The time at which the gateway takes itself to be when it decides on deprecations, brown-outs, sunsets
+    /// and waivers, and for nothing else: to try out what will happen then. Absent: the time it is.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) insecure_clock: Option<jiff::Timestamp>,
 }
 
 /// What callers are told.

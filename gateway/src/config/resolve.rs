@@ -67,8 +67,9 @@ impl Resolve<'_> {
             limits,
             run,
             answers,
+            lifecycle,
         } = written;
-        let insecure = insecure(&listeners, &admin, &issuers);
+        let insecure = insecure(&listeners, &admin, &issuers, &lifecycle);
         let admin = self.admin(&admin);
         let listeners = self.listeners(listeners);
         let limits = self.limits(&limits);
@@ -104,6 +105,7 @@ impl Resolve<'_> {
             node: run.node.unwrap_or_else(|| "gateway".to_owned()),
             pages: self.pages(answers.problem_types),
             realm: self.realm(answers.realm),
+            lifecycle_clock: lifecycle.insecure_clock,
             insecure,
             sources: Vec::new(),
         })
@@ -466,6 +468,7 @@ fn insecure(
     listeners: &BTreeMap<String, raw::Listener>,
     admin: &raw::Admin,
     issuers: &BTreeMap<String, raw::Issuer>,
+    lifecycle: &raw::Lifecycle,
 ) -> Vec<String> {
     let mut on = Vec::new();
     for (name, listener) in listeners {
@@ -486,6 +489,9 @@ fn insecure(
         if issuer.keys.insecure_http {
             on.push(format!("issuers.{name}.keys.insecure_http"));
         }
+    }
+    if let Some(clock) = lifecycle.insecure_clock {
+        on.push(format!("lifecycle.insecure_clock: {clock}"));
     }
     on
 }

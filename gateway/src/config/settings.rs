@@ -5,6 +5,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::audit::LogSettings;
 use crate::credential::CredentialSettings;
 use crate::edge::{HeadLimits, TrustedHops};
@@ -51,6 +53,8 @@ pub struct Settings {
     pub pages: Pages,
     /// The `realm` of challenges.
     pub realm: String,
+    /// What time it is for lifecycles, when it is not the time it is.
+    pub lifecycle_clock: Option<Timestamp>,
     /// The insecure settings that are on, for the log.
     pub insecure: Vec<String>,
     /// Files named here whose change means a reload, `gateway.yaml` first.

@@ -3,12 +3,15 @@
 //! All contracts of a folder, compiled together or not at all.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::Method;
+use http::{HeaderMap, Method};
+use jiff::Timestamp;
 
+use super::choose::{Base, Live, NoVersion};
 use super::cores::on_all_cores;
 use super::load::{self, Loaded, Missing};
 use super::operation::{Contract, Operation};
@@ -16,6 +19,7 @@ use super::parameter::PathValue;
 use super::route::Found;
 use super::source;
 use super::target::Target;
+use super::version::Selector;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 
 /// Every live contract, compiled.
@@ -23,18 +27,20 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 pub struct Catalogue {
     contracts: Vec<Arc<Contract>>,
     operations: Vec<Arc<Operation>>,
-    live: Vec<Live>,
-    /// Which contract serves each base path.
-    bases: HashMap<String, usize>,
+    loaded: Vec<Arc<Loaded>>,
+    /// The versions under each base path.
+    bases: HashMap<String, Base>,
     /// How many segments the longest base path has.
     deepest: usize,
 }
 
-/// A contract among the others.
-struct Live {
-    loaded: Arc<Loaded>,
-    /// The place of its first operation among those of all contracts.
-    first: usize,
+/// The version that a request means.
+#[derive(Clone, Copy)]
+pub struct Chosen<'c> {
+    live: &'c Live,
+    base: &'c Base,
+    /// How long its base path is.
+    path: usize,
 }
 
 /// A folder that holds one version of an API.
@@ -57,6 +63,9 @@ pub enum NoMatch {
     /// Nothing stands at the path.
     #[error("no operation has this path")]
     Path,
+    /// Something may stand there, but it is not clear in which version.
+    #[error(transparent)]
+    Version(NoVersion),
     /// Something stands there, but not with this method.
     #[error("no operation at this path has this method")]
     Method {
@@ -125,9 +134,10 @@ impl Catalogue {
             };
             if let Some(loaded) = mistakes.keep(loaded) {
                 mistakes.extend(loaded.warnings.clone());
-                catalogue.add(loaded, root_name, &mut mistakes);
+                catalogue.add(loaded, &mut mistakes);
             }
         }
+        catalogue.check_defaults(&mut mistakes);
         if catalogue.contracts.is_empty() && !mistakes.has_errors() {
             mistakes.push(Diagnostic::warning(Place::file(root_name), "the folder holds no contract"));
         }
@@ -138,30 +148,48 @@ impl Catalogue {
     fn unchanged(&self, root: &Path, folder: &Folder) -> Option<Arc<Loaded>> {
         let Folder { api, version } = folder;
         let named =
-            |live: &&Live| live.loaded.contract.api == *api && live.loaded.contract.version == *version;
-        let loaded = &self.live.iter().find(named)?.loaded;
+            |loaded: &&Arc<Loaded>| loaded.contract.api == *api && loaded.contract.version == *version;
+        let loaded = self.loaded.iter().find(named)?;
         let digest = source::digest_now(&root.join(api).join(version), &loaded.files)?;
         (digest == loaded.contract.digest).then(|| Arc::clone(loaded))
     }
 
-    fn add(&mut self, loaded: Arc<Loaded>, root_name: &str, mistakes: &mut Diagnostics) {
-        let contract = &loaded.contract;
-        let base = contract.base_path.clone();
-        self.deepest = self.deepest.max(base.matches('/').count());
-        if let Some(earlier) = self.bases.insert(base.clone(), self.live.len()) {
-            let earlier = self.contracts.get(earlier).map(|c| format!("{}/{}", c.api, c.version));
-            let file = format!("{root_name}/{}/{}", contract.api, contract.version);
-            let told = format!(
-                "the base path `{base}` is that of the contract `{}` too",
-                earlier.unwrap_or_default()
-            );
-            let told = Diagnostic::error(Place::file(&file), told);
-            mistakes.push(told.help("give each contract its own path in `servers`"));
+    fn add(&mut self, loaded: Arc<Loaded>, mistakes: &mut Diagnostics) {
+        let contract = Arc::clone(&loaded.contract);
+        self.deepest = self.deepest.max(contract.base_path.matches('/').count());
+        let sibling = self.contracts.iter().find(|earlier| earlier.api == contract.api);
+        if let Some(mistake) = sibling.and_then(|sibling| disagreement(sibling, &contract)) {
+            mistakes.push(mistake);
         }
-        self.contracts.push(Arc::clone(contract));
-        let first = self.operations.len();
+        let live = Live { loaded: Arc::clone(&loaded), first: self.operations.len() };
+        match self.bases.entry(contract.base_path.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(Base::new(live));
+            }
+            Entry::Occupied(mut entry) => {
+                if let Some(mistake) = clash(entry.get(), &contract) {
+                    mistakes.push(mistake);
+                }
+                entry.get_mut().add(live);
+            }
+        }
+        self.contracts.push(contract);
         self.operations.extend(loaded.operations.iter().cloned());
-        self.live.push(Live { loaded, first });
+        self.loaded.push(loaded);
+    }
+
+    /// A default is one of the versions that there are.
+    fn check_defaults(&self, mistakes: &mut Diagnostics) {
+        for contract in &self.contracts {
+            let Some(default) = &contract.versioning.default else { continue };
+            let siblings = self.contracts.iter().filter(|other| other.api == contract.api);
+            let names: Vec<&str> = siblings.map(|other| other.versioning.name()).collect();
+            if !names.contains(&default.as_str()) {
+                let place = contract.place.clone();
+                let told = format!("the default version `{default}` is not one that there is");
+                mistakes.push(Diagnostic::error(place, told).did_you_mean(default, names));
+            }
+        }
     }
 
     /// All contracts, by API and version.
@@ -184,32 +212,102 @@ impl Catalogue {
         self.operations.iter().filter(move |operation| Arc::ptr_eq(&operation.contract, contract))
     }
 
+    /// The version that a request means, by its path and what its head says.
+    ///
+    /// # Errors
+    /// No contract has the path, or it is not clear which version is meant.
+    pub fn choose(
+        &self,
+        target: &Target,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> Result<Chosen<'_>, NoMatch> {
+        let (base, path) = self.base(target.path()).ok_or(NoMatch::Path)?;
+        let live = base.choose(target, headers, now).map_err(NoMatch::Version)?;
+        Ok(Chosen { live, base, path })
+    }
+
+    /// The base path that reaches furthest into `path`, and how long it is.
+    fn base(&self, path: &str) -> Option<(&Base, usize)> {
+        // No base path reaches further than this slash.
+        let last =
+            path.match_indices('/').nth(self.deepest).map_or(path.len(), |(at, _)| at.saturating_add(1));
+        path.get(..last)?.rmatch_indices('/').find_map(|(at, _)| {
+            let (base, _) = path.split_at_checked(at)?;
+            Some((self.bases.get(base)?, at))
+        })
+    }
+}
+
+impl Chosen<'_> {
+    /// The contract of the version.
+    #[must_use]
+    pub fn contract(&self) -> &Arc<Contract> {
+        &self.live.loaded.contract
+    }
+
+    /// The target without what only chose the version: it is no parameter of any operation, and is not
+    /// sent on. Header fields that chose it stay.
+    #[must_use]
+    pub fn strip(&self, target: Target) -> Target {
+        match self.base.query_parameter() {
+            Some(name) => target.without(name),
+            None => target,
+        }
+    }
+
     /// The operation that `method` and `target` mean.
     ///
     /// # Errors
     /// Nothing stands there, or nothing with this method.
     pub fn find(&self, method: &Method, target: &Target) -> Result<Matched, NoMatch> {
-        let (live, rest) = self.under(target.path()).ok_or(NoMatch::Path)?;
-        match live.loaded.routes.find(method, rest) {
+        let path = target.path().get(self.path..).ok_or(NoMatch::Path)?;
+        match self.live.loaded.routes.find(method, path) {
             Found::Operation(operation, values) => {
-                let index = live.first.saturating_add(operation.number);
+                let index = self.live.first.saturating_add(operation.number);
                 Ok(Matched { operation, index, values })
             }
             Found::OtherMethods(allow) => Err(NoMatch::Method { allow }),
             Found::Nothing => Err(NoMatch::Path),
         }
     }
+}
 
-    /// The contract with the longest base path that `path` begins with, up to a slash, decides alone.
-    fn under<'p>(&self, path: &'p str) -> Option<(&Live, &'p str)> {
-        // No base path reaches further than this slash.
-        let last =
-            path.match_indices('/').nth(self.deepest).map_or(path.len(), |(at, _)| at.saturating_add(1));
-        path.get(..last)?.rmatch_indices('/').find_map(|(at, _)| {
-            let (base, rest) = path.split_at_checked(at)?;
-            Some((self.live.get(*self.bases.get(base)?)?, rest))
-        })
+/// Versions of an API are told apart in one way, or a caller could mean two at once.
+fn disagreement(sibling: &Contract, contract: &Contract) -> Option<Diagnostic> {
+    let place = contract.place.clone();
+    if !sibling.versioning.agrees_with(&contract.versioning) {
+        let told =
+            format!("the versions of an API are chosen in one way, and {} says another", sibling.place);
+        return Some(Diagnostic::error(place, told).help(
+            "write the same `by`, `header`, `parameter` and `default` in `x-gateway.versioning` of all",
+        ));
     }
+    if contract.versioning.selector == Selector::Path || sibling.base_path == contract.base_path {
+        return None;
+    }
+    let (own, other) = (&contract.base_path, &sibling.base_path);
+    let told = format!("the base path `{own}` is not `{other}`, that of {}", sibling.place);
+    Some(Diagnostic::error(place, told).help("versions that the path does not choose have one base path"))
+}
+
+/// Why `contract` cannot stand beside those that are under its base path already.
+fn clash(base: &Base, contract: &Contract) -> Option<Diagnostic> {
+    let earlier = base.contracts().next()?;
+    let named = |earlier: &Contract| format!("{}/{}", earlier.api, earlier.version);
+    let place = contract.place.clone();
+    if base.is_by_path() || earlier.api != contract.api {
+        let (own, other) = (&contract.base_path, named(earlier));
+        let told = format!("the base path `{own}` is that of the contract `{other}` too");
+        return Some(Diagnostic::error(place, told).help(
+            "give each contract its own path in `servers`; versions of one API may share it where \
+             `x-gateway.versioning` chooses them by something else",
+        ));
+    }
+    let name = contract.versioning.name();
+    let same = base.contracts().find(|earlier| earlier.versioning.name() == name)?;
+    let told = format!("callers would call this version `{name}`, as the contract `{}`", named(same));
+    Some(Diagnostic::error(place, told).help("give each version its own `x-gateway.versioning.name`"))
 }
 
 impl std::fmt::Debug for Catalogue {
@@ -289,7 +387,7 @@ mod tests {
 
     fn found(catalogue: &Catalogue, method: &str, path: &str) -> Result<String, NoMatch> {
         let target = Target::from_origin_form(path).unwrap();
-        catalogue.find(&method.parse().unwrap(), &target).map(|m| m.operation().name().to_owned())
+        sample::find(catalogue, method, &target).map(|m| m.operation().name().to_owned())
     }
 
     #[test]
@@ -356,7 +454,7 @@ mod tests {
             with_parameter("one", "order id")
         ));
         let target = Target::from_origin_form("/api/v1/o/a%20%C3%A9,b").unwrap();
-        let matched = catalogue.find(&Method::GET, &target).unwrap();
+        let matched = sample::find(&catalogue, "GET", &target).unwrap();
         assert_eq!(matched.path_values().collect::<Vec<_>>(), [("order id", "a é,b")]);
     }
 
@@ -373,7 +471,7 @@ mod tests {
             ("HEAD", "api.v1.read", "one"),
             ("DELETE", "api.v1.drop", "other"),
         ] {
-            let matched = catalogue.find(&method.parse().unwrap(), &target).unwrap();
+            let matched = sample::find(&catalogue, method, &target).unwrap();
             assert_eq!(matched.operation().name(), name);
             assert_eq!(matched.path_values().collect::<Vec<_>>(), [(parameter, "7")]);
         }
@@ -414,7 +512,7 @@ mod tests {
         assert_eq!(catalogue.contracts().len(), 3);
         for (place, operation) in catalogue.operations().iter().enumerate() {
             let target = Target::from_origin_form(&operation.template().replace("{x}", "1")).unwrap();
-            assert_eq!(catalogue.find(&Method::GET, &target).unwrap().index(), place);
+            assert_eq!(sample::find(&catalogue, "GET", &target).unwrap().index(), place);
         }
         let second = &catalogue.contracts()[1];
         let names: Vec<&str> = catalogue.operations_of(second).map(|operation| operation.name()).collect();
@@ -460,7 +558,7 @@ mod tests {
         let (after, _) = Catalogue::load(&root, Some(&before)).unwrap();
         let is_shared = |path: &str| {
             let target = Target::from_origin_form(path).unwrap();
-            let of = |catalogue: &Catalogue| catalogue.find(&Method::GET, &target).unwrap();
+            let of = |catalogue: &Catalogue| sample::find(catalogue, "GET", &target).unwrap();
             let (before, after) = (of(&before), of(&after));
             assert_eq!(after.index(), before.index() + 1, "another stands before it now");
             Arc::ptr_eq(before.operation(), after.operation())

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::catalogue::Catalogue;
 use super::load::Missing;
+use super::sample;
 use super::target::Target;
 
 /// Cases whose verdict here differs from the suite's, and why that is right.
@@ -91,7 +92,7 @@ fn refusal(catalogue: &Catalogue, message: &Message) -> Option<String> {
         Err(wrong) => return Some(wrong.to_string()),
     };
     let method: Method = message.method.parse().unwrap();
-    let matched = match catalogue.find(&method, &target) {
+    let matched = match sample::find(catalogue, method.as_str(), &target) {
         Ok(matched) => matched,
         Err(none) => return Some(format!("{none:?}")),
     };
@@ -106,7 +107,7 @@ fn refusal(catalogue: &Catalogue, message: &Message) -> Option<String> {
 fn response_fault(catalogue: &Catalogue, case: &Case) -> Option<String> {
     let target = Target::from_origin_form(&case.request.target).ok()?;
     let method: Method = case.request.method.parse().unwrap();
-    let matched = catalogue.find(&method, &target).ok()?;
+    let matched = sample::find(catalogue, method.as_str(), &target).ok()?;
     let upstream = case.upstream.as_ref()?;
     let status = StatusCode::from_u16(upstream.status).unwrap();
     let headers = upstream.headers().unwrap();

@@ -16,13 +16,14 @@ use http::{Method, Uri};
 use serde_json::Value;
 
 use super::keyword::Dialect;
-use super::lifecycle::Lifecycle;
+use super::lifecycle::{Lifecycle, WrittenLifecycle};
 use super::operation::{Contract, Operation};
 use super::route::{Routes, Template};
 use super::schemas::{Engine, Schemas};
 use super::settings::WrittenSettings;
 use super::source::{At, Source};
 use super::target::Target;
+use super::version::{Versioning, WrittenVersioning};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
 /// A contract, compiled. It knows nothing of those beside it, so that it serves on when they change.
@@ -131,7 +132,13 @@ impl Reader<'_> {
             self.defaults = self.mistakes.keep(self.source.part(&settings)).unwrap_or_default();
         }
         let written = self.defaults.lifecycle.take();
-        let lifecycle = written.and_then(|written| self.lifecycle(&settings.key("lifecycle"), written));
+        let owner = format!("{api}.{version}");
+        let above = Lifecycle::default();
+        let lifecycle =
+            written.and_then(|written| self.lifecycle(&settings.key("lifecycle"), written, &above, &owner));
+        let written = self.defaults.versioning.take();
+        let versioning =
+            written.and_then(|written| self.versioning(&settings.key("versioning"), written, version));
         let title = root.key("info").key("title");
         Arc::new(Contract {
             api: api.to_owned(),
@@ -139,15 +146,31 @@ impl Reader<'_> {
             title: self.source.value(&title).and_then(Value::as_str).unwrap_or(api).to_owned(),
             base_path: self.base_path(&root.key("servers")),
             digest: self.source.digest().to_owned(),
+            versioning: versioning.unwrap_or_else(|| Versioning::by_path(version)),
             lifecycle: lifecycle.unwrap_or_default(),
+            // The text of a large contract is not kept for it.
+            place: self.source.key_place(&settings.key("versioning")).hidden(),
         })
     }
 
-    fn lifecycle(&mut self, at: &At, written: super::lifecycle::WrittenLifecycle) -> Option<Lifecycle> {
-        match Lifecycle::try_from(written) {
-            Ok(lifecycle) => Some(lifecycle),
+    fn lifecycle(
+        &mut self,
+        at: &At,
+        written: WrittenLifecycle,
+        above: &Lifecycle,
+        owner: &str,
+    ) -> Option<Lifecycle> {
+        let source = self.source;
+        let place =
+            |member: &str| source.place(&At { file: at.file, pointer: format!("{}{member}", at.pointer) });
+        self.mistakes.keep(Lifecycle::resolve(written, above, owner, &place))
+    }
+
+    fn versioning(&mut self, at: &At, written: WrittenVersioning, version: &str) -> Option<Versioning> {
+        match written.resolve(version) {
+            Ok(versioning) => Some(versioning),
             Err(wrong) => {
-                self.mistakes.push(self.source.error(at, wrong.to_string()));
+                self.mistakes.push(self.source.error(&at.key(wrong.member()), wrong.to_string()));
                 None
             }
         }
@@ -395,9 +418,9 @@ paths:
         assert!(remove.security().is_empty());
         assert_eq!((get.settings().cost.get(), remove.settings().cost.get()), (1, 5));
         assert_eq!(remove.settings().deadline.as_secs(), 3);
-        // An operation's own lifecycle takes the place of its contract's.
+        // What an operation's own lifecycle leaves out is its contract's.
         assert!(get.lifecycle().deprecated().is_some() && get.lifecycle().sunset().is_none());
-        assert!(remove.lifecycle().deprecated().is_none() && remove.lifecycle().sunset().is_some());
+        assert!(remove.lifecycle().deprecated().is_some() && remove.lifecycle().sunset().is_some());
         assert_eq!(remove.path_parameter_names().collect::<Vec<_>>(), ["id"]);
         assert_eq!(remove.query_parameter_names().collect::<Vec<_>>(), ["q", "page"]);
         for (name, personal) in [("id", true), ("q", true), ("page", false), ("unheard-of", true)] {

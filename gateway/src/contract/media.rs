@@ -122,6 +122,36 @@ struct AcceptRange {
     refused: bool,
 }
 
+/// A range of an `Accept` field with its weight in thousandths.
+pub(super) struct Weighted {
+    pub(super) range: MediaType,
+    pub(super) weight: u16,
+}
+
+/// The ranges of an `Accept` field; nothing if it cannot be read.
+pub(super) fn weighted(accept: &str) -> Option<Vec<Weighted>> {
+    let elements = accept.split(',').filter(|element| !element.trim_matches(WHITESPACE).is_empty());
+    elements
+        .map(|element| {
+            let range = MediaType::parse(element)?;
+            let weight = range.parameter("q").map_or(Some(1_000), thousandths)?;
+            Some(Weighted { range, weight })
+        })
+        .collect()
+}
+
+/// RFC 9110 section 12.4.2: `0` or `1`, and up to three digits after a point.
+fn thousandths(weight: &str) -> Option<u16> {
+    let (whole, rest) = weight.split_once('.').unwrap_or((weight, ""));
+    let digits = rest.bytes().all(|b| b.is_ascii_digit()) && rest.len() <= 3;
+    let padded = format!("{rest:0<3}").parse::<u16>().ok().filter(|_| digits)?;
+    match whole {
+        "0" => Some(padded),
+        "1" if padded == 0 => Some(1_000),
+        _ => None,
+    }
+}
+
 impl AcceptRange {
     fn specificity(&self, offer: &MediaRange) -> Option<Fit> {
         let (kind, subtype) = offer.essence();

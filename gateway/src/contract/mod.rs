@@ -1,7 +1,7 @@
 //! What is called: the contracts, written in OpenAPI, and what they say about requests and responses.
 //!
-//! A [`Target`] is a path in its one spelling; [`Catalogue::find`] turns it into a [`Matched`]
-//! operation; [`Operation::check_request`] turns a request into a [`CheckedRequest`], and
+//! A [`Target`] is a path in its one spelling; [`Catalogue::choose`] finds the version that is meant, and
+//! [`Chosen::find`] the [`Matched`] operation; [`Operation::check_request`] turns a request into a [`CheckedRequest`], and
 //! [`Operation::check_response`] judges what comes back. Everything is compiled when the files load;
 //! at request time nothing of a contract is parsed. The room knows no callers, policies or upstreams.
 //!
@@ -12,7 +12,9 @@
 //! ```
 
 mod adapt;
+mod brownout;
 mod catalogue;
+mod choose;
 mod content;
 mod cores;
 pub mod diff;
@@ -40,6 +42,7 @@ mod source;
 mod style;
 mod target;
 mod uses;
+mod version;
 mod violation;
 
 #[cfg(test)]
@@ -47,10 +50,12 @@ mod conformance;
 #[cfg(test)]
 mod sample;
 
-pub use catalogue::{Catalogue, Matched, NoMatch};
+pub use brownout::{Brownout, POSITIONS};
+pub use catalogue::{Catalogue, Chosen, Matched, NoMatch};
+pub use choose::{NoVersion, VersionFault};
 pub use field::{Field, FieldPlace};
 pub use json::{ARRAY_ITEMS_MAX, DEPTH_MAX, OBJECT_KEYS_MAX};
-pub use lifecycle::Lifecycle;
+pub use lifecycle::{DEPRECATION, Lifecycle, SUNSET};
 pub use operation::{Contract, Operation};
 pub use request::CheckedRequest;
 pub use security::{Requirement, Scopes};
@@ -59,4 +64,5 @@ pub use settings::{
 };
 pub use target::{PAIRS_MAX, TARGET_BYTES_MAX, Target, TargetError};
 pub use uses::Used;
+pub use version::{API_VERSION, Versioning};
 pub use violation::{Location, RequestFault, ResponseFault, VIOLATIONS_MAX, Violation, Violations};

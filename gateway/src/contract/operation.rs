@@ -13,6 +13,8 @@ use super::security::Requirement;
 use super::settings::Settings;
 use super::target::Target;
 use super::uses::BodyFields;
+use super::version::Versioning;
+use crate::diagnostic;
 
 /// One version of one API, as far as all its operations share it.
 #[derive(Debug)]
@@ -22,7 +24,10 @@ pub struct Contract {
     pub(super) title: String,
     pub(super) base_path: String,
     pub(super) digest: String,
+    pub(super) versioning: Versioning,
     pub(super) lifecycle: Lifecycle,
+    /// Where it says how its version is chosen.
+    pub(super) place: diagnostic::Place,
 }
 
 impl Contract {
@@ -54,6 +59,12 @@ impl Contract {
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// How the version is chosen, and what callers call it.
+    #[must_use]
+    pub const fn versioning(&self) -> &Versioning {
+        &self.versioning
     }
 
     /// The lifecycle of the whole version.
@@ -226,7 +237,7 @@ mod tests {
             ("/api/v1/c/x", "/c/x"),
         ] {
             let target = Target::from_origin_form(path).unwrap();
-            let matched = catalogue.find(&Method::GET, &target).unwrap();
+            let matched = sample::find(&catalogue, "GET", &target).unwrap();
             assert_eq!(matched.operation().upstream_path(&target), asked, "{path}");
         }
     }

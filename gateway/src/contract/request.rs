@@ -408,7 +408,7 @@ paths:
             ("/api/v1/orders", JSON, false),
         ] {
             let target = Target::from_origin_form(target).unwrap();
-            let matched = catalogue.find(&http::Method::POST, &target).unwrap();
+            let matched = sample::find(&catalogue, "POST", &target).unwrap();
             let checked =
                 matched.operation().check_streamed_request(&head("POST", fields), &matched, &target);
             assert_eq!(checked.is_ok(), passes, "{fields:?}");

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
+use jiff::Timestamp;
 
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, Matched, NoMatch};
 use super::request::CheckedRequest;
 use super::target::Target;
 use super::violation::{RequestFault, Violation};
@@ -54,6 +55,12 @@ pub(super) fn head(method: &str, fields: &[(&str, &str)]) -> http::request::Part
     request.into_parts().0
 }
 
+/// Matches a request that says nothing about versions but by its path.
+pub(super) fn find(catalogue: &Catalogue, method: &str, target: &Target) -> Result<Matched, NoMatch> {
+    let chosen = catalogue.choose(target, &HeaderMap::new(), Timestamp::UNIX_EPOCH)?;
+    chosen.find(&method.parse::<Method>().unwrap(), target)
+}
+
 /// Matches and checks a request.
 pub(super) fn check(
     catalogue: &Catalogue,
@@ -62,7 +69,7 @@ pub(super) fn check(
     body: &str,
 ) -> Result<CheckedRequest, RequestFault> {
     let target = Target::from_origin_form(target).unwrap();
-    let matched = catalogue.find(&method.parse::<Method>().unwrap(), &target).unwrap();
+    let matched = find(catalogue, method, &target).unwrap();
     let body = Bytes::from(body.to_owned());
     matched.operation().check_request(&head(method, fields), &matched, &target, &body)
 }

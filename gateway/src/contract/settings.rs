@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::field::WrittenFieldLife;
 use super::lifecycle::WrittenLifecycle;
+use super::version::WrittenVersioning;
 use crate::units::{ByteSize, Span};
 
 /// How one operation is served, every default decided.
@@ -177,6 +178,8 @@ pub(super) struct WrittenSettings {
     unknown_parameters: Option<UnknownParameters>,
     /// When it was or will be deprecated and switched off.
     pub(super) lifecycle: Option<WrittenLifecycle>,
+    /// How callers say which version they mean; by path, when not said. At the root only.
+    pub(super) versioning: Option<WrittenVersioning>,
     /// Lets the patterns of the whole contract use look-around and back-references, whose matching is
     /// bounded but can be slow for texts that were made to be. At the root only.
     pub(super) insecure_backtracking_patterns: Option<bool>,
@@ -224,6 +227,7 @@ impl WrittenSettings {
             idempotent,
             unknown_parameters,
             lifecycle: _,
+            versioning: _,
             insecure_backtracking_patterns: _,
         } = self;
         let kinds = kinds.or_else(|| document.kinds.clone());

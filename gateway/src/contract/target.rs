@@ -64,6 +64,28 @@ impl Target {
         &self.pairs
     }
 
+    /// The same target without the query parameters named `name`, the rest byte for byte.
+    #[must_use]
+    pub(super) fn without(self, name: &str) -> Self {
+        if !self.pairs.iter().any(|(own, _)| own == name) {
+            return self;
+        }
+        let kept: Vec<&str> = self
+            .query
+            .split('&')
+            .filter(|pair| {
+                let own = pair.split_once('=').map_or(*pair, |(own, _)| own);
+                percent::decode(own, Plus::Space).map_or(true, |own| own != name)
+            })
+            .collect();
+        let query = kept.join("&");
+        // What was read once can be read again.
+        match read_query(&query) {
+            Ok((pairs, raw_values)) => Self { path: self.path, query, pairs, raw_values },
+            Err(_) => self,
+        }
+    }
+
     /// Name, decoded value and value as written of each pair.
     pub(super) fn written_pairs(&self) -> impl Iterator<Item = WrittenPair<'_>> {
         self.pairs.iter().zip(&self.raw_values).map(|((name, value), raw)| WrittenPair {
@@ -305,6 +327,21 @@ mod tests {
         let target = Target::from_origin_form("/?a=x%2Cy,z&b&c=%41").unwrap();
         let raw: Vec<&str> = target.written_pairs().map(|pair| pair.raw).collect();
         assert_eq!(raw, ["x%2Cy,z", "", "%41"]);
+    }
+
+    #[test]
+    fn a_parameter_can_be_taken_out_and_the_rest_stays_as_it_was() {
+        for (query, rest) in [
+            ("version=1", ""),
+            ("a=x%2Cy&version=1&b", "a=x%2Cy&b"),
+            ("%76ersion=1&a=1&version", "a=1"),
+            ("versions=1&Version=2", "versions=1&Version=2"),
+            ("&&a=1", "&&a=1"),
+        ] {
+            let target = Target::from_origin_form(&format!("/o?{query}")).unwrap().without("version");
+            assert_eq!(target.query(), rest, "{query}");
+            assert_eq!(target, Target::from_origin_form(&format!("/o?{rest}")).unwrap(), "{query}");
+        }
     }
 
     #[test]

@@ -191,8 +191,6 @@ const TOLD_MAX: usize = 8;
 
 #[cfg(test)]
 mod tests {
-    use http::Method;
-
     use super::super::catalogue::Catalogue;
     use super::super::sample::{self, head};
     use super::*;
@@ -206,7 +204,7 @@ mod tests {
         now: &str,
     ) -> (Used, Result<CheckedRequest, RequestFault>) {
         let target = Target::from_origin_form(target).unwrap();
-        let matched = catalogue.find(&method.parse::<Method>().unwrap(), &target).unwrap();
+        let matched = sample::find(catalogue, method, &target).unwrap();
         let (parts, body) = (head(method, fields), Bytes::from(body.to_owned()));
         let operation = matched.operation();
         let checked = operation.check_request(&parts, &matched, &target, &body);

@@ -1,5 +1,7 @@
 //! What do the policies see of callers, operations and requests? From the rooms' values to Cedar's.
 
+use jiff::Timestamp;
+
 use crate::contract::{self, Lifecycle, Matched, Operation, Target};
 use crate::diagnostic::Place;
 use crate::identity::{self, AttributeValue, Caller, CallerProfile};
@@ -69,7 +71,7 @@ pub(crate) fn circumstances<'a>(
         token: caller.token().map(|shown| token(shown)),
         path: matched.path_values().collect(),
         query: target.pairs().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
-        deprecation: deprecation(matched.operation().lifecycle(), trail),
+        deprecation: deprecation(matched.operation().lifecycle(), trail.lifecycle_time()),
     }
 }
 
@@ -84,11 +86,8 @@ fn token(token: &identity::Token) -> TokenFacts<'_> {
     }
 }
 
-fn deprecation(lifecycle: &Lifecycle, trail: &Trail) -> Deprecation {
-    match lifecycle.deprecated() {
-        Some(since) if since <= trail.now() => Deprecation::Deprecated,
-        _ => Deprecation::Current,
-    }
+fn deprecation(lifecycle: &Lifecycle, now: Timestamp) -> Deprecation {
+    if lifecycle.is_deprecated(now) { Deprecation::Deprecated } else { Deprecation::Current }
 }
 
 fn claim(value: &AttributeValue) -> ClaimValue<'_> {

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::{Timestamp, tz::TimeZone};
 
 use super::{Snapshot, facts, route};
 use crate::config::{self, Outline, Settings};
@@ -17,6 +18,7 @@ use crate::edge::ListenerTls;
 use crate::identity::{Callers, Identities, Issuers};
 use crate::policy::{self, Policies};
 use crate::quota::{Limits, Plan, Quotas};
+use crate::retirement::Retirement;
 use crate::telemetry::Metrics;
 use crate::upstream::Upstreams;
 
@@ -58,6 +60,10 @@ impl Snapshot {
             })
             .collect();
 
+        let retirement = callers.as_ref().zip(contracts.as_ref()).and_then(|(callers, contracts)| {
+            let was_written = previous.is_some_and(|previous| previous.retirement.is_written());
+            keep(&mut found, load_retirement(&settings, was_written, callers, contracts))
+        });
         let written = callers.as_ref().zip(callers_file.as_ref());
         let plans = written.zip(limits.as_ref()).map(|(written, limits)| plans(written, limits, &mut found));
         let policies = contracts
@@ -90,6 +96,7 @@ impl Snapshot {
                 contracts: contracts?,
                 routes: routes?,
                 identities: Identities::new(callers, Arc::new(issuers)),
+                retirement: retirement?,
                 policies: policies?,
                 limits: limits?,
                 plans: plans?,
@@ -175,8 +182,25 @@ fn load_contracts(
 }
 
 fn load_callers(issuers: &[&str], document: &Document) -> Result<(Callers, Diagnostics), Diagnostics> {
-    let today = Timestamp::now().to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
-    Callers::load(document, issuers, today)
+    Callers::load(document, issuers, day(Timestamp::now()))
+}
+
+fn day(time: Timestamp) -> Date {
+    time.to_zoned_datetime(TimeZone::UTC).date()
+}
+
+/// `policies/lifecycle.yaml` need not be there; but where it was, its absence is a mistake: it would take
+/// every waiver away.
+fn load_retirement(
+    settings: &Settings,
+    was_written: bool,
+    callers: &Callers,
+    contracts: &Catalogue,
+) -> Result<(Retirement, Diagnostics), Diagnostics> {
+    let expected = was_written || settings.policies.join(LIFECYCLE).exists();
+    let document = expected.then(|| read(&settings.policies, LIFECYCLE)).transpose()?;
+    let now = settings.lifecycle_clock.unwrap_or_else(Timestamp::now);
+    Retirement::load(document.as_ref(), callers, contracts, day(now))
 }
 
 fn load_limits(policies: &Path) -> Result<(Limits, Diagnostics), Diagnostics> {
@@ -276,3 +300,6 @@ fn plans((callers, file): (&Callers, &Document), limits: &Limits, found: &mut Di
     }
     plans
 }
+
+/// Waivers, and brown-outs that are called off.
+const LIFECYCLE: &str = "lifecycle.yaml";

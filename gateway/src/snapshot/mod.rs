@@ -11,18 +11,21 @@ mod route;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use http::HeaderMap;
 use jiff::Timestamp;
 
 pub use route::Route;
 
 use crate::config::Settings;
-use crate::contract::{Catalogue, Matched, NoMatch, Target};
+use crate::contract::{Catalogue, Chosen, Matched, NoMatch, Target};
 use crate::credential::VersionKey;
 use crate::edge::{ClientTrust, ListenerTls};
 use crate::identity::{Caller, Identities};
 use crate::policy::{Permit, Policies, Principal};
 use crate::quota::{Admission, Limits, Plan, Quotas};
 use crate::rejection::Rejection;
+use crate::retirement::{Entry, Retirement};
+use crate::telemetry::Metrics;
 use crate::trail::Trail;
 use crate::upstream::Upstreams;
 
@@ -36,6 +39,7 @@ pub struct Snapshot {
     contracts: Catalogue,
     routes: Vec<Arc<Route>>,
     identities: Identities,
+    retirement: Retirement,
     policies: Policies,
     limits: Limits,
     /// The plan of each caller, by its index.
@@ -91,6 +95,18 @@ impl Snapshot {
         &self.policies
     }
 
+    /// Whether what is deprecated may still be called.
+    #[must_use]
+    pub const fn retirement(&self) -> &Retirement {
+        &self.retirement
+    }
+
+    /// What time it is for lifecycles, when the clock says `now`. Nothing else has this clock.
+    #[must_use]
+    pub fn lifecycle_time(&self, now: Timestamp) -> Timestamp {
+        self.settings.lifecycle_clock.unwrap_or(now)
+    }
+
     /// What plans and addresses are held to.
     #[must_use]
     pub const fn limits(&self) -> &Limits {
@@ -133,16 +149,33 @@ impl Snapshot {
         self.routes.get(operation)
     }
 
+    /// The version of an API that a request means; from here on every answer tells it, and its life.
+    ///
+    /// # Errors
+    /// There is none, or it is not clear which.
+    pub(crate) fn choose(
+        &self,
+        target: &Target,
+        headers: &HeaderMap,
+        trail: &mut Trail,
+    ) -> Result<Chosen<'_>, Rejection> {
+        let chosen = self.contracts.choose(target, headers, trail.lifecycle_time());
+        let chosen = chosen.map_err(Rejection::NoMatch)?;
+        trail.chosen(chosen.contract());
+        Ok(chosen)
+    }
+
     /// The operation that a request asks for, with everything that was resolved for it at load.
     ///
     /// # Errors
-    /// No contract has it.
+    /// The version does not have it.
     pub(crate) fn find(
         &self,
+        version: &Chosen<'_>,
         method: &http::Method,
         target: &Target,
     ) -> Result<(Matched, Arc<Route>), Rejection> {
-        let matched = self.contracts.find(method, target).map_err(Rejection::NoMatch)?;
+        let matched = version.find(method, target).map_err(Rejection::NoMatch)?;
         let route = self.routes.get(matched.index());
         let route = route.ok_or(Rejection::NoMatch(NoMatch::Path))?;
         Ok((matched, Arc::clone(route)))
@@ -154,6 +187,32 @@ impl Snapshot {
     /// It has not: refused, whoever calls.
     pub(crate) fn address_allows(&self, trail: &Trail) -> Result<(), Rejection> {
         self.quotas.address_allows(&self.limits, trail.address(), trail.began()).map_err(Rejection::Address)
+    }
+
+    /// Whether the operation is served to anybody; what comes is announced in every answer.
+    ///
+    /// # Errors
+    /// It is past its sunset, for everybody.
+    pub(crate) fn enter(&self, matched: &Matched, trail: &mut Trail) -> Result<Entry, Rejection> {
+        let (operation, now) = (matched.index(), trail.lifecycle_time());
+        trail.announced(self.retirement.announcement(operation, now));
+        self.retirement.enter(operation, now).map_err(Rejection::Retired)
+    }
+
+    /// Whether this caller may still call what is deprecated.
+    ///
+    /// # Errors
+    /// It is past its sunset or in a brown-out, and the caller has no waiver.
+    pub(crate) fn stay(
+        &self,
+        caller: &Caller,
+        matched: &Matched,
+        trail: &mut Trail,
+    ) -> Result<(), Rejection> {
+        let now = trail.lifecycle_time();
+        let stay = self.retirement.stay(matched.index(), caller, trail.address(), now);
+        trail.stays(&stay.map_err(Rejection::Retired)?);
+        Ok(())
     }
 
     /// Asks the policies.
@@ -220,6 +279,15 @@ impl Snapshot {
         for unresolved in self.upstreams.resolve().await {
             tracing::warn!(%unresolved, "the addresses known before stay in use");
         }
+    }
+
+    /// Tells the metrics what is deprecated, switched off or about to end.
+    pub(crate) fn tell_lifecycles(&self, metrics: &Metrics) {
+        let census = self.retirement.census(self.lifecycle_time(Timestamp::now()));
+        let counted = census.into_iter();
+        metrics.lifecycles(
+            counted.map(|((api, version, standing), count)| (api, version, standing.as_str(), count)),
+        );
     }
 
     /// One line that says what was loaded.

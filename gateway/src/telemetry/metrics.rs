@@ -33,6 +33,7 @@ pub struct Metrics {
     reload_fault: Gauge,
     snapshot: Family<SnapshotLabel, Gauge>,
     snapshot_loaded: Seconds,
+    lifecycles: Family<LifecycleLabels, Gauge>,
     keys_age: Family<IssuerLabel, Seconds>,
     audit_records: Counter,
     audit_failures: Counter,
@@ -104,6 +105,7 @@ impl Metrics {
             reload_fault: Gauge::default(),
             snapshot: Family::default(),
             snapshot_loaded: Seconds::default(),
+            lifecycles: Family::default(),
             keys_age: Family::default(),
             audit_records: Counter::default(),
             audit_failures: Counter::default(),
@@ -133,6 +135,8 @@ impl Metrics {
         r.register("snapshot_info", "The snapshot that serves", self.snapshot.clone());
         let loaded = "When the snapshot that serves was loaded, in Unix time";
         r.register("snapshot_loaded_timestamp_seconds", loaded, self.snapshot_loaded.clone());
+        let ending = "Operations that are not in full use, by how far their life has come";
+        r.register("lifecycle_operations", ending, self.lifecycles.clone());
         r.register("jwks_age_seconds", "Age of an issuer's keys", self.keys_age.clone());
         r.register("audit_records", "Audit records written", self.audit_records.clone());
         r.register("audit_failures", "Audit records that could not be written", self.audit_failures.clone());
@@ -203,6 +207,15 @@ impl Metrics {
         self.snapshot.clear();
         self.snapshot.get_or_create(&SnapshotLabel { id: id.to_owned() }).set(1);
         self.snapshot_loaded.set(loaded_at.as_duration().as_secs_f64());
+    }
+
+    /// How many operations of which version are how far in their life; all that are not in full use.
+    pub fn lifecycles<'a>(&self, counted: impl Iterator<Item = (&'a str, &'a str, &'static str, usize)>) {
+        self.lifecycles.clear();
+        for (api, version, state, count) in counted {
+            let labels = LifecycleLabels { api: api.to_owned(), version: version.to_owned(), state };
+            self.lifecycles.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// How old an issuer's keys are.
@@ -332,6 +345,13 @@ struct RequestLabels {
     operation: String,
     status_class: &'static str,
     outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LifecycleLabels {
+    api: String,
+    version: String,
+    state: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

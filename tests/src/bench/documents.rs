@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use gateway::contract::{Catalogue, Target};
+use http::HeaderMap;
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 /// What came of one document.
@@ -132,9 +134,11 @@ fn misrouted(catalogue: &Catalogue) -> Vec<String> {
     let mut wrong = Vec::new();
     for operation in catalogue.operations() {
         let path = filled(operation.template());
-        let found = Target::from_origin_form(&path)
-            .map_err(|e| e.to_string())
-            .and_then(|target| catalogue.find(operation.method(), &target).map_err(|e| e.to_string()));
+        let found = Target::from_origin_form(&path).map_err(|e| e.to_string()).and_then(|target| {
+            let chosen = catalogue.choose(&target, &HeaderMap::new(), Timestamp::now());
+            let found = chosen.and_then(|chosen| chosen.find(operation.method(), &target));
+            found.map_err(|e| e.to_string())
+        });
         match found {
             Ok(matched) if std::sync::Arc::ptr_eq(matched.operation(), operation) => {}
             Ok(matched) => wrong.push(format!("{} got {}", operation.name(), matched.operation().name())),

@@ -133,8 +133,15 @@ impl Reader<'_> {
             let told = "`insecure_backtracking_patterns` stands at the root, for the whole contract";
             self.mistakes.push(self.source.error(&at, told));
         }
+        if written.versioning.is_some() {
+            let told = "`versioning` stands at the root, for the whole contract";
+            self.mistakes.push(self.source.error(&at.key("versioning"), told));
+        }
         let own = written.lifecycle.take();
-        let own = own.and_then(|written| self.lifecycle(&at.key("lifecycle"), written));
+        let owner = self.text(&described.at, "operationId").unwrap_or(described.path);
+        let owner = format!("{}.{}.{owner}", contract.api, contract.version);
+        let own = own
+            .and_then(|written| self.lifecycle(&at.key("lifecycle"), written, &contract.lifecycle, &owner));
         let lifecycle = own.unwrap_or_else(|| contract.lifecycle.clone());
         let marked = self.source.member(&described.at, "deprecated") == Some(&Value::Bool(true));
         if marked && lifecycle.deprecated().is_none() && self.missing == Missing::Refuse {
