@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::direction::Direction;
+use super::json;
 use super::keyword::Dialect;
 use super::source::{At, Source};
 use crate::diagnostic::Diagnostics;
@@ -50,7 +51,7 @@ pub(super) fn compare(old: &Source, new: &Source, now: Timestamp) -> Result<Vec<
     if old.dialect == new.dialect && old.source.values().eq(new.source.values()) {
         return Ok(Vec::new());
     }
-    let schemas = Schemas::new(old, new);
+    let schemas = Schemas::new(old, new, now);
     let mut comparison =
         Comparison { old, new, now, schemas, flow: Flow::Served, operation: None, changes: Vec::new() };
     comparison.documents();
@@ -163,7 +164,8 @@ impl<'s> Comparison<'s> {
         new: Option<&At>,
     ) {
         for Located { finding, path } in self.schemas.compare(old, new, sense, direction) {
-            let property = Some(path.pointer).filter(|pointer| !pointer.is_empty());
+            let inner = finding.property.as_deref().map(json::token).unwrap_or_default();
+            let property = Some(format!("{}{inner}", path.pointer)).filter(|pointer| !pointer.is_empty());
             let of = match path.shown.as_str() {
                 "" => about.words.clone(),
                 shown => format!("`{shown}` in {}", about.words),
@@ -231,4 +233,8 @@ fn all_keys<'s>(version: Version<'s>, at: &At) -> Vec<&'s str> {
 }
 
 #[cfg(test)]
+mod kinds;
+#[cfg(test)]
 mod pairs;
+#[cfg(test)]
+mod soundness;

@@ -94,7 +94,7 @@ fn document(report: &Report) -> serde_json::Value {
     })
 }
 
-/// Changes that say the same of several operations are one entry.
+/// A change of what several operations share is one entry, told as the first of them meets it.
 struct Entry<'r> {
     change: &'r Change,
     operations: Vec<&'r OperationName>,
@@ -105,7 +105,10 @@ fn entries(report: &Report, level: Level) -> Vec<Entry<'_>> {
     let mut places = std::collections::HashMap::new();
     let mut entries: Vec<Entry<'_>> = Vec::new();
     for change in report.of(level) {
-        let key = (change.rule, change.side, &change.old, &change.new, &change.sentence);
+        // Without places, or with a name of its own, only the same words are the same change.
+        let words = change.old.is_none() && change.new.is_none() || change.subject.name.is_some();
+        let words = words.then_some(&change.sentence);
+        let key = (change.rule, change.side, &change.old, &change.new, words);
         let next = entries.len();
         let place = *places.entry(key).or_insert(next);
         match entries.get_mut(place) {
@@ -126,14 +129,17 @@ fn text(report: &Report) -> String {
         out.push_str(&format!("\n{title} ({})\n", entries.len()));
         let mut last = None;
         for Entry { change, operations } in &entries {
-            let over = operations.iter().map(|name| name.to_string()).collect::<Vec<_>>();
-            if last.as_ref() != Some(&over) {
-                out.push_str(&format!("\n  {}\n", heading(&over)));
-                last = Some(over);
+            let first = operations.first();
+            if last != Some(first) {
+                out.push_str(&format!("\n  {}\n", heading(first.map(|name| name.to_string()))));
+                last = Some(first);
             }
             out.push_str(&format!("    {}: {}\n", change.rule, change.sentence));
             if let Some(places) = places(change) {
                 out.push_str(&format!("      {places}\n"));
+            }
+            if let Some(others) = others(operations) {
+                out.push_str(&format!("      also in {others}\n"));
             }
         }
     }
@@ -152,14 +158,14 @@ fn markdown(report: &Report) -> String {
             "\n#### {title}\n\n| operation | side | what changes | rule |\n|---|---|---|---|\n"
         ));
         for Entry { change, operations } in &entries {
-            let over: Vec<String> = operations.iter().map(|name| format!("`{name}`")).collect();
+            let mut over = heading(operations.first().map(|name| format!("`{name}`")));
+            over.extend(others(operations).map(|others| format!(" and {others}")).iter().map(String::as_str));
             let side = match change.side {
                 Side::Request => "request",
                 Side::Response => "response",
                 Side::Both => "both",
             };
-            let cells =
-                [heading(&over), side.to_owned(), change.sentence.clone(), format!("`{}`", change.rule)];
+            let cells = [over, side.to_owned(), change.sentence.clone(), format!("`{}`", change.rule)];
             // A bar would end the cell, inside of code too.
             let cells: Vec<String> =
                 cells.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")).collect();
@@ -169,18 +175,21 @@ fn markdown(report: &Report) -> String {
     out
 }
 
-fn heading(operations: &[String]) -> String {
-    match operations {
-        [] => "the whole contract".to_owned(),
-        [.., _] if operations.len() > NAMED_MAX => {
-            let more = operations.len().saturating_sub(NAMED_MAX);
-            format!(
-                "{} and {more} more",
-                operations.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ")
-            )
-        }
-        all => all.join(", "),
-    }
+fn heading(operation: Option<String>) -> String {
+    operation.unwrap_or_else(|| "the whole contract".to_owned())
+}
+
+/// The other operations that share a change.
+fn others(operations: &[&OperationName]) -> Option<String> {
+    let mut others: Vec<&OperationName> = operations.iter().skip(1).copied().collect();
+    others.dedup();
+    others.retain(|name| Some(name) != operations.first());
+    let named: Vec<String> = others.iter().take(NAMED_MAX).map(|name| name.to_string()).collect();
+    let more = match others.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
 }
 
 fn places(change: &Change) -> Option<String> {

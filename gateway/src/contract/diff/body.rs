@@ -88,12 +88,15 @@ impl Comparison<'_> {
             match counterpart(media_type, &after) {
                 Some((other, exact)) => {
                     if !exact {
+                        // Readers that know one type may get another.
+                        let level =
+                            if side == Side::Response { Level::PossiblyBreaking } else { Level::Compatible };
                         let sentence = format!("{} is now one of `{other}`", about.words);
                         let subject = about.subject.clone();
                         let places = Places::both(&at, &at);
                         self.tell(
                             "media-type-widened",
-                            Level::Compatible,
+                            level,
                             side,
                             subject,
                             Places { new: None, ..places },
@@ -101,6 +104,14 @@ impl Comparison<'_> {
                         );
                     }
                     self.media_type(&about, way, &at, &new.key(other));
+                }
+                None if side == Side::Response && narrower(media_type, &after).is_some() => {
+                    let other = narrower(media_type, &after).unwrap_or_default();
+                    let sentence = format!("{} is always `{other}` now", about.words);
+                    let (new_at, subject) = (new.key(other), about.subject.clone());
+                    let places = Places::both(&at, &new_at);
+                    self.tell("media-type-narrowed", Level::Compatible, side, subject, places, sentence);
+                    self.media_type(&about, way, &at, &new_at);
                 }
                 None => {
                     let end = match side {
@@ -219,4 +230,13 @@ fn counterpart<'o>(media_type: &str, others: &[&'o str]) -> Option<(&'o str, boo
     let media = MediaType::parse(media_type)?;
     let covering = others.iter().filter_map(|other| Some((MediaRange::parse(other)?.fit(&media)?, *other)));
     covering.max_by_key(|(fit, _)| *fit).map(|(_, other)| (other, false))
+}
+
+/// A media type of the other contract that is within this range.
+fn narrower<'o>(range: &str, others: &[&'o str]) -> Option<&'o str> {
+    let range = MediaRange::parse(range).filter(|range| range.essence().1 == "*")?;
+    others
+        .iter()
+        .copied()
+        .find(|other| MediaType::parse(other).is_some_and(|media| range.fit(&media).is_some()))
 }

@@ -12,6 +12,8 @@ pub(super) struct Finding {
     pub(super) old: Option<At>,
     pub(super) new: Option<At>,
     pub(super) text: String,
+    /// The property that came, went or changed, where the text is about the object around it.
+    pub(super) property: Option<String>,
 }
 
 /// What a difference does to the set of allowed values.
@@ -52,6 +54,7 @@ impl Finding {
             new,
             text: "the schema of {} is too large to be compared, so whether it changed is undecided"
                 .to_owned(),
+            property: None,
         }
     }
 }

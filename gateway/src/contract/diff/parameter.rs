@@ -2,6 +2,7 @@
 
 use super::super::direction::Direction;
 use super::super::source::At;
+use super::lifecycle;
 use super::paths::{self, Described};
 use super::report::{Level, Side, Subject, SubjectKind};
 use super::schema::Sense;
@@ -93,10 +94,28 @@ impl Comparison<'_> {
     fn parameter_removed(&mut self, parameter: &Parameter) {
         let About { subject, words } = parameter.about();
         let side = self.flow.sent().2;
-        let sentence = format!(
-            "{words} is removed; callers that send it are refused, or no longer get what they ask for"
-        );
-        self.tell("parameter-removed", Level::Breaking, side, subject, Places::gone(&parameter.at), sentence);
+        let dated = lifecycle::dated(self.old, &parameter.at);
+        let (rule, level, end) = match dated.and_then(|dated| dated.time) {
+            Some(date) if date <= self.now => (
+                "parameter-removed-after-sunset",
+                Level::Compatible,
+                format!("it was switched off at {date}"),
+            ),
+            Some(date) => (
+                "parameter-removed-before-sunset",
+                Level::Breaking,
+                format!(
+                    "it was promised until {date}; callers that send it are refused, or no longer get what they ask for"
+                ),
+            ),
+            None => (
+                "parameter-removed",
+                Level::Breaking,
+                "callers that send it are refused, or no longer get what they ask for".to_owned(),
+            ),
+        };
+        let sentence = format!("{words} is removed; {end}");
+        self.tell(rule, level, side, subject, Places::gone(&parameter.at), sentence);
     }
 
     fn parameter(&mut self, old: &Parameter, new: &Parameter) {
@@ -143,6 +162,11 @@ impl Comparison<'_> {
             self.tell("parameter-empty-value-changed", level, side, about.subject.clone(), places, sentence);
         }
         self.deprecated_part(&about, side, "parameter-deprecated", "parameter-reactivated", places);
+        let (was, is) = (lifecycle::dated(self.old, &old.at), lifecycle::dated(self.new, &new.at));
+        if let Some((rule, level, text)) = lifecycle::moved(was.as_ref(), is.as_ref(), self.now) {
+            let sentence = text.replace("{}", &about.words);
+            self.tell(rule, level, side, about.subject.clone(), places, sentence);
+        }
         self.form(&about, self.flow.sent(), &old.location, places);
     }
 
@@ -182,6 +206,11 @@ impl Comparison<'_> {
                     Some(at.key("schema")).filter(|at| version.source.value(at).is_some())
                 };
                 let (was, is) = (schema(self.old, old), schema(self.new, new));
+                if self.is_now_any_text(was.as_ref(), is.as_ref()) && sense == Sense::OldInNew {
+                    let sentence = format!("{} may now be any text", about.words);
+                    let subject = about.subject.clone();
+                    return self.tell("type-widened", Level::Compatible, side, subject, places, sentence);
+                }
                 self.tell_schemas(about, (sense, direction, side), was.as_ref(), is.as_ref());
             }
             (true, true) => {
@@ -199,6 +228,17 @@ impl Comparison<'_> {
                 );
             }
         }
+    }
+
+    /// In a target or a field a number is a text: who sent one may still.
+    fn is_now_any_text(&self, old: Option<&At>, new: Option<&At>) -> bool {
+        let schema = |version: Version<'_>, at: Option<&At>| version.source.follow(at?.clone()).ok();
+        let (Some(was), Some(is)) = (schema(self.old, old), schema(self.new, new)) else { return false };
+        let word = |key: &str| matches!(key, "type" | "description" | "title" | "example" | "examples");
+        let free = super::all_keys(self.new, &is).into_iter().all(word);
+        let scalar =
+            text(self.old, &was, "type").is_some_and(|kind| matches!(kind, "integer" | "number" | "boolean"));
+        free && scalar && text(self.new, &is, "type") == Some("string")
     }
 
     fn writing(&mut self, about: &About, side: Side, location: &str, old: &At, new: &At) {

@@ -8,14 +8,18 @@ mod accept;
 mod annotation;
 mod array;
 mod choice;
+mod condition;
 mod facts;
 mod number;
 mod object;
 mod same;
 mod term;
+mod types;
 mod values;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use jiff::Timestamp;
 
 use super::super::direction::Direction;
 use super::super::json;
@@ -95,6 +99,9 @@ struct Node {
     edges: Vec<Edge>,
 }
 
+/// Where something stands in the older and in the newer contract.
+type Pair = (Option<At>, Option<At>);
+
 #[derive(Debug, Clone)]
 struct Edge {
     step: Option<Step>,
@@ -118,6 +125,8 @@ pub(super) struct Schemas<'s> {
     old: Version<'s>,
     new: Version<'s>,
     same: Sameness<'s>,
+    /// Decides which sunsets have passed.
+    now: Timestamp,
     nodes: Vec<Node>,
     index: HashMap<Key, usize>,
     /// How many steps proofs may still take, all together.
@@ -127,9 +136,18 @@ pub(super) struct Schemas<'s> {
 }
 
 impl<'s> Schemas<'s> {
-    pub(super) fn new(old: Version<'s>, new: Version<'s>) -> Self {
+    pub(super) fn new(old: Version<'s>, new: Version<'s>, now: Timestamp) -> Self {
         let same = Sameness::new(old, new);
-        Self { old, new, same, nodes: Vec::new(), index: HashMap::new(), steps_left: STEPS_MAX, depth: 0 }
+        Self {
+            old,
+            new,
+            same,
+            now,
+            nodes: Vec::new(),
+            index: HashMap::new(),
+            steps_left: STEPS_MAX,
+            depth: 0,
+        }
     }
 
     /// Everything that differs between the schemas at two places, nearest first.
@@ -208,24 +226,36 @@ impl<'s> Schemas<'s> {
 
     /// Whether a pair is clean. What cannot be told in time is not.
     fn is_clean(&mut self, root: usize) -> bool {
-        let (mut seen, mut waiting) = (BTreeSet::from([root]), vec![root]);
-        let mut verdict = State::Clean;
+        let mut came_from: HashMap<usize, usize> = HashMap::from([(root, root)]);
+        let (mut waiting, mut verdict, mut last) = (vec![root], State::Clean, root);
         while let Some(id) = waiting.pop() {
             match self.judge(id) {
                 State::Clean => {}
                 State::Built => {
-                    let edges = self.nodes.get(id).map_or(&[][..], |node| &node.edges);
-                    waiting.extend(edges.iter().map(|edge| edge.to).filter(|to| seen.insert(*to)));
+                    for edge in self.nodes.get(id).map_or(&[][..], |node| &node.edges) {
+                        came_from.entry(edge.to).or_insert_with(|| {
+                            waiting.push(edge.to);
+                            id
+                        });
+                    }
                 }
                 other => {
-                    verdict = other;
+                    (verdict, last) = (other, id);
                     break;
                 }
             }
         }
         let settled: Vec<usize> = match verdict {
-            State::Clean => seen.into_iter().collect(),
-            State::Dirty => vec![root],
+            State::Clean => came_from.into_keys().collect(),
+            // Everything on the way there is dirty too.
+            State::Dirty => {
+                let mut way = vec![last];
+                while let Some(before) = came_from.get(&last).filter(|before| **before != last) {
+                    way.push(*before);
+                    last = *before;
+                }
+                way
+            }
             _ => Vec::new(),
         };
         for id in settled {
@@ -286,7 +316,18 @@ impl<'s> Local<'_, 's> {
 
     fn tell(&mut self, rule: &'static str, effect: Effect, old: Option<At>, new: Option<At>, text: String) {
         let level = effect.level(self.sense);
-        self.findings.push(Finding { rule, level, old, new, text });
+        // What is on one side only is missing in the schema of the other.
+        let around = |facts: &Facts<'_>| facts.term.first().map(|atom| atom.at.clone());
+        let (old, new) = (old.or_else(|| around(&self.old)), new.or_else(|| around(&self.new)));
+        self.findings.push(Finding { rule, level, old, new, text, property: None });
+    }
+
+    /// The same of one property of the object.
+    fn tell_of(&mut self, property: &str, rule: &'static str, effect: Effect, places: Pair, text: String) {
+        self.tell(rule, effect, places.0, places.1, text);
+        if let Some(finding) = self.findings.last_mut() {
+            finding.property = Some(property.to_owned());
+        }
     }
 
     /// Leads on to the pair of two terms, one step further into the value.

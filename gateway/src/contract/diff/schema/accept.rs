@@ -8,9 +8,10 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::super::super::direction::Direction;
-use super::facts::{Choice, Facts, Types};
+use super::facts::{Choice, Facts};
 use super::number;
 use super::term::{Atom, Version, Word};
+use super::types::Types;
 
 /// Whether the schema of these facts accepts `value`; nothing if it could not be told.
 pub(super) fn accepts(

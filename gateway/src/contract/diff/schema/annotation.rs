@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::super::super::source::At;
 use super::super::finding::Effect;
+use super::super::lifecycle;
 use super::super::report::Level;
 use super::facts::Facts;
 use super::term::Version;
@@ -19,6 +20,8 @@ impl Local<'_, '_> {
     pub(super) fn annotations(&mut self) {
         self.default_value();
         self.deprecated();
+        self.sunset();
+        self.stability();
         self.contents();
         self.discriminator();
         self.extensible();
@@ -71,6 +74,24 @@ impl Local<'_, '_> {
         };
         let (old, new) = (old.map(|(_, at)| at), new.map(|(_, at)| at));
         self.tell(rule, Effect::Is(Level::Compatible), old, new, text.to_owned());
+    }
+
+    fn sunset(&mut self) {
+        let find = |version: Version<'_>, facts: &Facts<'_>| {
+            facts.term.iter().find_map(|atom| lifecycle::dated(version, &atom.at))
+        };
+        let (was, is) = (find(self.schemas.old, &self.old), find(self.schemas.new, &self.new));
+        if let Some((rule, level, text)) = lifecycle::moved(was.as_ref(), is.as_ref(), self.schemas.now) {
+            self.tell(rule, Effect::Is(level), was.map(|dated| dated.at), is.map(|dated| dated.at), text);
+        }
+    }
+
+    fn stability(&mut self) {
+        let (old, new) = self.words(lifecycle::STABILITY);
+        let word = |said: &Said| said.as_ref().and_then(|(value, _)| value.as_str().map(str::to_owned));
+        if let Some((rule, level, text)) = lifecycle::steadied(word(&old).as_deref(), word(&new).as_deref()) {
+            self.tell(rule, Effect::Is(level), old.map(|(_, at)| at), new.map(|(_, at)| at), text);
+        }
     }
 
     /// How texts are encoded is not checked, but readers decode by it.

@@ -3,9 +3,10 @@
 use super::super::super::source::At;
 use super::super::finding::Effect;
 use super::super::report::Level;
-use super::facts::{Facts, Types};
+use super::facts::Facts;
 use super::number;
 use super::term::{Atom, Term, Version};
+use super::types::Types;
 use super::{Local, Step};
 
 impl Local<'_, '_> {

@@ -58,6 +58,16 @@ pub(super) fn is_narrower(bound: &Bound, known: &Bound, lower: bool) -> bool {
     }
 }
 
+/// The same bound for integers alone, with the bound itself inside.
+pub(super) fn inclusive(bound: &Bound, lower: bool) -> Bound {
+    let Some(value) = integer(&bound.value).filter(|_| bound.exclusive) else { return bound.clone() };
+    let next = if lower { value.checked_add(1) } else { value.checked_sub(1) };
+    match next.and_then(|next| i64::try_from(next).ok()) {
+        Some(next) => Bound { value: next.into(), exclusive: false, at: bound.at.clone() },
+        None => bound.clone(),
+    }
+}
+
 /// Whether every multiple of `of` is one of `divisor`, as far as integers and short fractions go.
 pub(super) fn divides(divisor: &Number, of: &Number) -> bool {
     if divisor == of {

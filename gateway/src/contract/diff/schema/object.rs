@@ -10,9 +10,11 @@ use regex::Regex;
 
 use super::super::super::source::At;
 use super::super::finding::Effect;
+use super::super::lifecycle;
 use super::super::report::Level;
-use super::facts::{Facts, Types};
+use super::facts::Facts;
 use super::term::{Atom, Term, Version};
+use super::types::Types;
 use super::{Local, Sense, Step};
 use crate::contract::direction::Direction;
 
@@ -68,11 +70,11 @@ impl Local<'_, '_> {
                     _ => Level::Compatible,
                 };
                 let (rule, text) = unhidden(direction, name, is_required);
-                self.tell(rule, Effect::Is(level), old_at, new_at, text);
+                self.tell_of(name, rule, Effect::Is(level), (old_at, new_at), text);
             }
             (Slot::Named(_), Slot::Hidden(_)) => {
                 let (rule, text) = hidden(direction, name);
-                self.tell(rule, Effect::Is(Level::Breaking), old_at, new_at, text);
+                self.tell_of(name, rule, Effect::Is(Level::Breaking), (old_at, new_at), text);
             }
             (Slot::Named(old), gone) => self.removed(name, old_at, old, gone),
             (come, Slot::Named(new)) => self.added(name, new_at, come, new),
@@ -105,7 +107,13 @@ impl Local<'_, '_> {
                 format!("the property `{name}` of {{}} is removed; readers that use it lose it"),
             ),
         };
-        self.tell("property-removed", Effect::Is(level), at, None, text);
+        let dated = at.as_ref().and_then(|at| lifecycle::dated(self.schemas.old, at));
+        if dated.is_some_and(|dated| dated.has_passed(self.schemas.now)) {
+            let text = format!("the property `{name}` of {{}} is removed; it was switched off before");
+            let (rule, effect) = ("property-removed-after-sunset", Effect::Is(Level::Compatible));
+            return self.tell_of(name, rule, effect, (at, None), text);
+        }
+        self.tell_of(name, "property-removed", Effect::Is(level), (at, None), text);
         if let Slot::Rest(rest) = now {
             self.lead(step, old, rest);
         }
@@ -139,7 +147,7 @@ impl Local<'_, '_> {
                 ("property-added", Level::Compatible, format!("the property `{name}` is added to {{}}"))
             }
         };
-        self.tell(rule, Effect::Is(level), None, at, text);
+        self.tell_of(name, rule, Effect::Is(level), (None, at), text);
         if let Slot::Rest(rest) = before {
             self.lead(step, rest, new);
         }
@@ -157,7 +165,13 @@ impl Local<'_, '_> {
             let told = told || self.is_hidden_before(name);
             if !old.iter().any(|(known, _)| known == name) && !told {
                 let text = format!("the property `{name}` of {{}} is now required");
-                self.tell("property-became-required", Effect::Narrower, None, Some(at.clone()), text);
+                self.tell_of(
+                    name,
+                    "property-became-required",
+                    Effect::Narrower,
+                    (None, Some(at.clone())),
+                    text,
+                );
             }
         }
         for (name, at) in &old {
@@ -165,7 +179,7 @@ impl Local<'_, '_> {
             let told = told || self.is_hidden_after(name);
             if !new.iter().any(|(known, _)| known == name) && !told {
                 let text = format!("the property `{name}` of {{}} is no longer required");
-                self.tell("property-became-optional", Effect::Wider, Some(at.clone()), None, text);
+                self.tell_of(name, "property-became-optional", Effect::Wider, (Some(at.clone()), None), text);
             }
         }
     }

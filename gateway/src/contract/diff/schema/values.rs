@@ -8,7 +8,8 @@ use super::super::super::format;
 use super::super::super::source::At;
 use super::super::finding::Effect;
 use super::super::report::Level;
-use super::facts::{Bound, Facts, Types};
+use super::facts::{Bound, Facts};
+use super::types::Types;
 use super::{Local, Sense, accept, number};
 
 impl Local<'_, '_> {
@@ -169,9 +170,15 @@ impl Local<'_, '_> {
         if !self.both_may_be(Types::NUMBER) {
             return;
         }
-        let (old, new) = (self.old.minimum.clone(), self.new.minimum.clone());
+        // More than 0 is at least 1 where there are no fractions.
+        let whole = !self.both_may_be(Types::FRACTION);
+        let bound = |bound: &Option<Bound>, lower: bool| match (bound, whole) {
+            (Some(bound), true) => Some(number::inclusive(bound, lower)),
+            (bound, _) => bound.clone(),
+        };
+        let (old, new) = (bound(&self.old.minimum, true), bound(&self.new.minimum, true));
         self.bounds(old, new, true);
-        let (old, new) = (self.old.maximum.clone(), self.new.maximum.clone());
+        let (old, new) = (bound(&self.old.maximum, false), bound(&self.new.maximum, false));
         self.bounds(old, new, false);
         self.divisors();
     }
