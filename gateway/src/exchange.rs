@@ -258,7 +258,7 @@ pub(crate) async fn finish(
     outcome: Result<Answer, Rejection>,
 ) -> Answer {
     let answer = trail.conclude(gateway, snapshot, outcome);
-    match gateway.audit().append(trail.record(), trail.strength()).await {
+    let answer = match gateway.audit().append(trail.record(), trail.strength()).await {
         Ok(_receipt) => {
             gateway.metrics().audit_recorded();
             answer
@@ -270,7 +270,9 @@ pub(crate) async fn finish(
             let rejection = if asked { Rejection::Withheld(fault) } else { Rejection::NotRecorded(fault) };
             trail.conclude(gateway, snapshot, Err(rejection))
         }
-    }
+    };
+    trail.count(gateway);
+    answer
 }
 
 /// Why a head never became a request.

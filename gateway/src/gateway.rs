@@ -14,6 +14,7 @@ use crate::edge::{Buffered, Slots};
 use crate::reload::ReloadFault;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Metrics, OperationMetrics, Reload, Repeats, Traces};
+use crate::usage::Usage;
 
 /// The running gateway.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub struct Gateway {
     reload_fault: ArcSwapOption<ReloadFault>,
     audit: audit::Log,
     metrics: Arc<Metrics>,
+    usage: Usage,
     stopping: watch::Sender<bool>,
     /// The connections that are open.
     pub(crate) slots: Arc<Slots>,
@@ -45,6 +47,7 @@ impl Gateway {
     pub fn new(snapshot: Snapshot, audit: audit::Log, metrics: Arc<Metrics>) -> Self {
         let settings = snapshot.settings();
         let (limits, node) = (settings.limits, settings.node.clone());
+        let usage = Usage::new(settings.usage.clone());
         metrics.snapshot(&snapshot.id().to_string(), snapshot.loaded_at());
         Self {
             unmatched: metrics.no_operation(),
@@ -53,6 +56,7 @@ impl Gateway {
             reload_fault: ArcSwapOption::empty(),
             audit,
             metrics,
+            usage,
             stopping: watch::Sender::new(false),
             slots: Slots::new(),
             buffered: Buffered::new(limits.buffered_bytes_max),
@@ -98,6 +102,12 @@ impl Gateway {
     #[must_use]
     pub const fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// Who still uses what.
+    #[must_use]
+    pub const fn usage(&self) -> &Usage {
+        &self.usage
     }
 
     /// Becomes true when the gateway stops.

@@ -16,6 +16,7 @@
 //! | [`credential`] | with what the upstream is asked | contract |
 //! | [`upstream`] | where and how it is asked | contract, credential |
 //! | [`audit`] | what happened | the values it records |
+//! | [`usage`] | who still uses what | no other room |
 //! | [`edge`] | how bytes become requests and answers bytes | Pingora |
 //! | [`telemetry`], [`admin`] | what operators see | |
 //!
@@ -65,3 +66,4 @@ pub mod trail;
 pub mod units;
 pub mod upkeep;
 pub mod upstream;
+pub mod usage;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::admin::{
     AddressStatus, AuditStatus, BrownoutStatus, ContractStatus, IssuerStatus, ReloadFault, SnapshotStatus,
-    StatusReport, UpstreamStatus,
+    StatusReport, UpstreamStatus, UsageStatus,
 };
 use crate::audit::Health;
 use crate::contract::Contract;
@@ -53,9 +53,22 @@ pub fn report(gateway: &Gateway) -> StatusReport {
             failures: gateway.metrics().audit_failures(),
             checkpoint_size: log.checkpoint.map(|checkpoint| checkpoint.size()),
         },
+        usage: usage(gateway),
         upstreams: snapshot.upstreams().iter().map(upstream).collect(),
         not_ready,
     }
+}
+
+fn usage(gateway: &Gateway) -> Option<UsageStatus> {
+    let settings = gateway.usage().settings()?;
+    let state = gateway.usage().state();
+    Some(UsageStatus {
+        file: settings.file.display().to_string(),
+        written_at: state.written_at,
+        failing: state.failing,
+        failures: state.failures,
+        dropped: state.dropped,
+    })
 }
 
 fn contract(snapshot: &Snapshot, contract: &Arc<Contract>, now: Timestamp) -> ContractStatus {

@@ -17,7 +17,7 @@ use crate::audit::{
     Redacted, Strength, UpstreamPart, ViolationPart,
 };
 use crate::contract::{
-    API_VERSION, Contract, DEPRECATION, Lifecycle, NoMatch, RequestFault, ResponseFault, SUNSET, Target,
+    API_VERSION, Contract, DEPRECATION, Field, Lifecycle, NoMatch, RequestFault, ResponseFault, SUNSET, Target,
     Used, Violation,
 };
 use crate::edge::{self, Answer, Connection};
@@ -30,6 +30,7 @@ use crate::retirement::{BROWNOUT, Retired, Stay};
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::{self, Trace};
 use crate::upstream::{self, Reply, UpstreamError, outgoing::Scheme};
+use crate::usage::{Call, FieldUse};
 
 /// What is known of one request.
 #[derive(Debug)]
@@ -44,6 +45,10 @@ pub struct Trail {
     route: Option<Arc<Route>>,
     /// What every answer from here on tells the caller.
     told: HeaderMap,
+    /// Whether somebody was identified, or nobody needed to be: from here on the call counts as use.
+    identified: bool,
+    /// What it uses of what is deprecated or watched.
+    fields: Vec<Arc<Field>>,
     record: Record,
 }
 
@@ -131,6 +136,8 @@ impl Trail {
             trace,
             route: None,
             told,
+            identified: false,
+            fields: Vec::new(),
             record,
         }
     }
@@ -245,6 +252,7 @@ impl Trail {
 
     /// The caller was proved.
     pub(crate) fn identified(&mut self, caller: &Caller) {
+        self.identified = true;
         let Some(profile) = caller.profile() else { return };
         let token = caller.token();
         self.record.caller = Some(CallerPart {
@@ -288,6 +296,7 @@ impl Trail {
 
     /// What the request uses of what is deprecated or watched; every answer from here on tells of the former.
     pub(crate) fn used(&mut self, used: &Used) {
+        self.fields = used.fields().to_vec();
         self.record.fields = used.fields().iter().map(|field| field.pointer().to_owned()).collect();
         if let Some(told) = used.told() {
             self.told.insert(DEPRECATED_USE, told);
@@ -395,6 +404,26 @@ impl Trail {
         let metrics = self.route.as_ref().map_or(&gateway.unmatched, |route| route.metrics());
         metrics.request(answer.status, counted(self.record.decision.outcome), self.began.elapsed());
         answer
+    }
+
+    /// Counts the call, whatever became of it, if it is known who made it.
+    pub(crate) fn count(&self, gateway: &Gateway) {
+        let Some(route) = self.route.as_ref().filter(|_| self.identified) else { return };
+        let operation = route.operation();
+        gateway.usage().count(&Call {
+            caller: self.record.caller.as_ref().map(|caller| caller.id.as_str()),
+            api: operation.api(),
+            version: operation.version(),
+            operation: operation.name(),
+            fields: &self
+                .fields
+                .iter()
+                .map(|field| FieldUse { pointer: field.pointer(), deprecated: field.is_deprecated() })
+                .collect::<Vec<_>>(),
+            deprecated: operation.lifecycle().is_deprecated(self.lifecycle_time()),
+            refused: self.record.decision.outcome == Outcome::Refused,
+            at: self.record.time,
+        });
     }
 
     fn refuse(&mut self, gateway: &Gateway, snapshot: &Snapshot, rejection: Rejection) -> Answer {

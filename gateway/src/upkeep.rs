@@ -1,7 +1,7 @@
 //! What is done now and then, whether anybody calls or not?
 //!
-//! Keys of issuers are fetched, names of upstreams looked up, old entries of rate limits swept away, and what ends is
-//! counted.
+//! Keys of issuers are fetched, names of upstreams looked up, old entries of rate limits swept away, what ends
+//! is counted, and what was counted of usage is written down.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::gateway::Gateway;
+use crate::telemetry::UseCount;
+use crate::usage::{Change, FLUSH_EVERY, Flushed, State};
 
 /// Does the chores until the gateway stops; calls `ready` once the first round is done.
 pub async fn run(gateway: Arc<Gateway>, ready: impl FnOnce(), mut stopping: watch::Receiver<bool>) {
@@ -30,11 +32,60 @@ pub async fn run(gateway: Arc<Gateway>, ready: impl FnOnce(), mut stopping: watc
     }
 }
 
-/// A brown-out is seen in the metrics about as soon as callers see it.
-const LIFECYCLES_EVERY: Duration = Duration::from_secs(1);
+
+/// Writes down now and then who used what, until the gateway stops.
+pub async fn keep_usage(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
+    let mut flush = tokio::time::interval(FLUSH_EVERY);
+    flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = stopping.changed() => return,
+            _ = flush.tick() => {
+                let gateway = Arc::clone(&gateway);
+                // Files are written; nobody waits for it but the next round.
+                if tokio::task::spawn_blocking(move || flush_usage(&gateway)).await.is_err() {
+                    tracing::error!("usage could not be written by a fault of the gateway itself");
+                }
+            }
+        }
+    }
+}
+
+/// Writes down who used what since the last time, and tells operators when that cannot be done.
+pub fn flush_usage(gateway: &Gateway) {
+    let Flushed { counted, change } = gateway.usage().flush();
+    for count in &counted {
+        gateway.metrics().used(&UseCount {
+            caller: count.caller.as_deref(),
+            api: &count.api,
+            version: &count.version,
+            operation: &count.operation,
+            field: count.field.as_deref(),
+            calls: count.tally.calls,
+            deprecated: count.tally.deprecated,
+        });
+    }
+    let State { failures, dropped, .. } = gateway.usage().state();
+    gateway.metrics().usage_kept(failures, dropped);
+    let file = gateway.usage().settings().map(|settings| settings.file.display().to_string());
+    match change {
+        Some(Change::Failing(fault)) => {
+            tracing::warn!(
+                file,
+                fault,
+                "usage cannot be written; requests are served, and the audit log tells it all"
+            );
+        }
+        Some(Change::Recovered) => tracing::info!(file, "usage is written again"),
+        None => {}
+    }
+}
+
 /// Each issuer knows by itself when it is due; this is how often it is asked.
 const KEYS_EVERY: Duration = Duration::from_secs(1);
 /// About the shortest time that operators give a name whose address moves.
 const NAMES_EVERY: Duration = Duration::from_secs(30);
+/// A brown-out is seen in the metrics about as soon as callers see it.
+const LIFECYCLES_EVERY: Duration = Duration::from_secs(1);
 /// What is whole again is only memory.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);

@@ -19,6 +19,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("credential", &["diagnostic", "contract"]),
     ("upstream", &["diagnostic", "contract", "credential"]),
     ("audit", &[]),
+    ("usage", &[]),
     ("telemetry", &[]),
     // What puts them together.
     (
@@ -35,6 +36,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "problem",
             "telemetry",
             "upstream",
+            "usage",
         ],
     ),
     ("problem", &["contract", "edge"]),
@@ -78,6 +80,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "snapshot",
             "telemetry",
             "upstream",
+            "usage",
         ],
     ),
     (
@@ -112,9 +115,9 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "upstream",
         ],
     ),
-    ("gateway", &["audit", "config", "edge", "reload", "snapshot", "telemetry"]),
+    ("gateway", &["audit", "config", "edge", "reload", "snapshot", "telemetry", "usage"]),
     ("reload", &["diagnostic", "gateway", "snapshot"]),
-    ("upkeep", &["gateway"]),
+    ("upkeep", &["gateway", "telemetry", "usage"]),
     ("drain", &["gateway"]),
     ("admin", &["diagnostic", "telemetry"]),
     ("status", &["admin", "audit", "contract", "gateway", "retirement", "snapshot", "upstream"]),

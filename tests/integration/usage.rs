@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use testbed::World;
-use testbed::gateway::{Client, Gateway, Reply};
+use testbed::gateway::{Client, Gateway, Reply, run};
 
 const ORDERS: &str = "contracts/orders/v2/openapi.yaml";
 const NOTE: &str = "schemas/line.yaml#/properties/note";
@@ -137,4 +137,207 @@ async fn after_its_sunset_the_use_of_a_property_is_refused() {
     assert_eq!(record["decision"]["reason"], "contract-violation");
     assert_eq!(record["violations"], json!([{"where": "body /lines/1/note", "keyword": "sunset"}]));
     assert_eq!(record["fields"], json!([NOTE]));
+}
+
+/// What `gateway contract usage` or `migration` tells, as JSON.
+async fn told(world: &World, command: &str, arguments: &[&str]) -> Value {
+    let config = world.folder.settings_file().display().to_string();
+    let all = [&["contract", command, "--config", &config, "--format", "json"], arguments].concat();
+    let finished = run(&all).await;
+    assert!(finished.success, "{finished:?}");
+    serde_json::from_str(&finished.output).unwrap()
+}
+
+/// Operation, field, caller, calls and refused calls of each line.
+fn lines(told: &Value) -> Vec<(String, String, String, u64, u64)> {
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let line = |line: &Value| {
+        let number = |name: &str| line[name].as_u64().unwrap();
+        (
+            text(&line["operation"]),
+            text(&line["field"]["name"]),
+            text(&line["caller"]),
+            number("calls"),
+            number("refused"),
+        )
+    };
+    told["usage"].as_array().unwrap().iter().map(line).collect()
+}
+
+fn line(
+    operation: &str,
+    field: &str,
+    caller: &str,
+    calls: u64,
+    refused: u64,
+) -> (String, String, String, u64, u64) {
+    (operation.to_owned(), field.to_owned(), caller.to_owned(), calls, refused)
+}
+
+#[tokio::test]
+async fn who_used_what_is_counted_and_outlives_the_process() {
+    let world = world().await;
+    let mut gateway = Gateway::start(&world).await;
+    let acme = Acme::new(&world, &gateway);
+    acme.return_goods(&goods()).await;
+    let mut broken = goods();
+    broken["lines"][0]["quantity"] = json!(0);
+    acme.return_goods(&broken).await;
+    acme.list("&updatedAfter=2026-11-01T00:00:00Z").await;
+    acme.list("").await;
+    acme.cancel("reason=duplicate&comment=x").await;
+    assert_eq!(acme.client.get_as(&acme.token, "/orders/v1/orders/S00042").await.status, StatusCode::OK);
+    assert_eq!(acme.client.get("/stock/v1/status").await.status, StatusCode::OK);
+    // Nobody knows whose these were.
+    assert_eq!(acme.client.get("/orders/v2/orders").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(acme.client.get("/nothing").await.status, StatusCode::NOT_FOUND);
+
+    // Read while the gateway runs.
+    let calls = ["operation=\"orders.v2.listOrders\"", "caller=\"acme-marketplace\"", "deprecated=\"no\""];
+    let counted = async || (gateway.metric("gateway_caller_calls_total", &calls).await >= 2.0).then_some(());
+    gateway.until("the counts are written down", counted).await;
+    assert_eq!(gateway.metric("gateway_caller_calls_total", &["deprecated=\"yes\""]).await, 1.0);
+    assert_eq!(gateway.metric("gateway_deprecated_field_uses_total", &["/properties/note"]).await, 2.0);
+    let expected = [
+        line("orders.v1.fetchOrder", "-", "acme-marketplace", 1, 0),
+        line("orders.v2.cancelOrder", "-", "acme-marketplace", 1, 0),
+        line("orders.v2.cancelOrder", "comment", "acme-marketplace", 1, 0),
+        line("orders.v2.listOrders", "-", "acme-marketplace", 2, 0),
+        line("orders.v2.listOrders", "updatedAfter", "acme-marketplace", 1, 0),
+        line("returns.v1.initiateReturn", "-", "acme-marketplace", 2, 1),
+        line("returns.v1.initiateReturn", "note", "acme-marketplace", 2, 1),
+        line("stock.v1.fetchStatus", "-", "-", 1, 0),
+    ];
+    assert_eq!(lines(&told(&world, "usage", &[]).await), expected);
+
+    // After the first process, a second one adds to what it left.
+    acme.list("").await;
+    assert!(gateway.stop().await.success());
+    assert_eq!(lines(&told(&world, "usage", &["--operation", "listOrders"]).await)[0].3, 3);
+    let mut gateway = Gateway::start(&world).await;
+    Acme::new(&world, &gateway).list("").await;
+    assert!(gateway.stop().await.success());
+    for (filter, count, calls) in [
+        (&["--operation", "orders.v2.listOrders"][..], 2, 4),
+        (&["--deprecated"], 4, 1),
+        (&["--deprecated", "--api", "orders", "--version", "v1"], 1, 1),
+        (&["--caller", "anonymous"], 1, 1),
+        (&["--caller", "nobody"], 0, 0),
+    ] {
+        let found = lines(&told(&world, "usage", filter).await);
+        assert_eq!(found.len(), count, "{filter:?}: {found:?}");
+        assert_eq!(found.first().map_or(0, |first| first.3), calls, "{filter:?}");
+    }
+    // The audit log tells the same.
+    let log = world.folder.audit().display().to_string();
+    let again = told(&world, "usage", &["--from-audit", &log]).await;
+    assert_eq!(again, told(&world, "usage", &[]).await);
+}
+
+#[tokio::test]
+async fn a_partner_is_told_where_to_move_what_ends_first_first() {
+    let world = world().await;
+    let mut gateway = Gateway::start(&world).await;
+    let acme = Acme::new(&world, &gateway);
+    acme.return_goods(&goods()).await;
+    acme.list("&updatedAfter=2026-11-01T00:00:00Z").await;
+    for _ in 0..2 {
+        acme.client.get_as(&acme.token, "/orders/v1/orders/S00042").await;
+    }
+    acme.client.get_as(&acme.token, "/orders/v1/orders?channel=acme&page=1").await;
+    assert!(gateway.stop().await.success());
+
+    let report = told(&world, "migration", &["--caller", "acme-marketplace"]).await;
+    let shown: Vec<Value> = report["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| {
+            json!([
+                item["kind"],
+                item["api"],
+                item["version"],
+                item["field"]["name"],
+                item["sunset"],
+                item["successor"],
+                item["calls"]
+            ])
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            json!(["property", "returns", "v1", "note", "2027-03-31T00:00:00Z", "comment", 1]),
+            json!([
+                "version",
+                "orders",
+                "v1",
+                null,
+                "2027-06-30T00:00:00Z",
+                "https://api.example/orders/v2",
+                3
+            ]),
+            json!(["parameter", "orders", "v2", "updatedAfter", null, "cursor", 1]),
+        ]
+    );
+    assert_eq!(report["items"][1]["operations"], json!(["orders.v1.fetchOrder", "orders.v1.listOrders"]));
+    assert_eq!(report["items"][0]["guide"], "https://developers.retailer.example/guides/return-notes");
+
+    let config = world.folder.settings_file().display().to_string();
+    let print = async |format: &str, caller: &str| {
+        run(&["contract", "migration", "--config", &config, "--caller", caller, "--format", format]).await
+    };
+    let markdown = print("markdown", "acme-marketplace").await.output;
+    assert!(
+        markdown.contains("| body note of returns.v1.initiateReturn | until 2027-03-31T00:00:00Z ("),
+        "{markdown}"
+    );
+    let text = print("text", "acme-marketplace").await.output;
+    assert!(
+        text.starts_with("In the last 90 days acme-marketplace used 3 things that are deprecated"),
+        "{text}"
+    );
+    let nobody = print("text", "acmee").await;
+    assert!(nobody.output.contains("acmee used nothing"), "{nobody:?}");
+    assert!(nobody.errors.contains("callers seen: acme-marketplace"), "{nobody:?}");
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_written_stops_nobody() {
+    let mut world = world().await;
+    world.folder.settings(|settings| settings["usage"] = json!({"file": "counts/usage.sqlite"}));
+    world.folder.write("counts/usage.sqlite", &"no database at all. ".repeat(300));
+    let mut gateway = Gateway::start(&world).await;
+    let acme = Acme::new(&world, &gateway);
+    assert_eq!(acme.list("").await.status, StatusCode::OK);
+    let failing = |status: &Value| status["usage"]["failing"].is_string();
+    let status = gateway.status_that("the store cannot be written", failing).await;
+    assert!(status["usage"]["failing"].as_str().unwrap().contains("database"), "{status}");
+    assert_eq!(status["not_ready"], json!([]));
+    assert!(gateway.printed().contains("usage cannot be written"));
+    let failures =
+        async || (gateway.metric("gateway_usage_write_failures_total", &[]).await >= 1.0).then_some(());
+    gateway.until("the failures are counted", failures).await;
+    assert_eq!(acme.list("").await.status, StatusCode::OK);
+    assert!(world.folder.read("counts/usage.sqlite").starts_with("no database"), "it is left alone");
+
+    // Once the file is out of the way, nothing of this was lost.
+    world.folder.remove("counts/usage.sqlite");
+    gateway.status_that("the store is written again", |status| status["usage"]["failing"].is_null()).await;
+    assert!(gateway.stop().await.success());
+    assert_eq!(
+        lines(&told(&world, "usage", &[]).await),
+        [line("orders.v2.listOrders", "-", "acme-marketplace", 2, 0)]
+    );
+}
+
+#[tokio::test]
+async fn where_nothing_is_to_be_counted_nothing_is() {
+    let mut world = world().await;
+    world.folder.settings(|settings| settings["usage"] = json!({"enabled": false}));
+    let mut gateway = Gateway::start(&world).await;
+    Acme::new(&world, &gateway).list("").await;
+    assert_eq!(gateway.status().await["usage"], Value::Null);
+    assert!(gateway.stop().await.success());
+    assert!(!world.folder.join("usage.sqlite").exists());
 }

@@ -8,6 +8,6 @@ mod server;
 
 pub use report::{
     AddressStatus, AuditStatus, BrownoutStatus, ContractStatus, IssuerStatus, ReloadFault, SnapshotStatus,
-    StatusReport, UpstreamStatus,
+    StatusReport, UpstreamStatus, UsageStatus,
 };
 pub use server::{Report, serve};

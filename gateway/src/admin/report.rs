@@ -25,6 +25,8 @@ pub struct StatusReport {
     pub issuers: Vec<IssuerStatus>,
     /// The audit log.
     pub audit: AuditStatus,
+    /// The counts of who still uses what; absent where nothing is counted.
+    pub usage: Option<UsageStatus>,
     /// The upstreams.
     pub upstreams: Vec<UpstreamStatus>,
     /// Why no traffic should come here now; ready when empty.
@@ -104,6 +106,21 @@ pub struct AuditStatus {
     pub failures: u64,
     /// The size of the tree of the last signed checkpoint.
     pub checkpoint_size: Option<u64>,
+}
+
+/// The counts of who still uses what.
+#[derive(Debug, Clone, Serialize)]
+pub struct UsageStatus {
+    /// Where they are kept.
+    pub file: String,
+    /// When they were last written.
+    pub written_at: Option<Timestamp>,
+    /// Why they cannot be written at the moment. Requests are served all the same.
+    pub failing: Option<String>,
+    /// Times that they could not be, since the start.
+    pub failures: u64,
+    /// Calls and uses that are missing in them, for lack of room.
+    pub dropped: u64,
 }
 
 /// One upstream.

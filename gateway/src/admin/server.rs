@@ -111,6 +111,7 @@ mod tests {
                 last_error: None,
             }],
             audit: AuditStatus { records: 1, failures: 0, checkpoint_size: None },
+            usage: None,
             upstreams: Vec::new(),
             not_ready: not_ready.iter().map(|&reason| reason.to_owned()).collect(),
         }

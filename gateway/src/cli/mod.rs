@@ -33,6 +33,9 @@ enum Command {
     Explain(explain::Explain),
     /// Print the JSON Schemas of the YAML files, for editors, and the Cedar schema of the policies.
     Schema(schema::Schema),
+    /// See who still uses what the contracts describe.
+    #[command(subcommand)]
+    Contract(contract::Contract),
     /// Prove that the audit log is whole, or look into it.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -71,6 +74,7 @@ pub fn run() -> ExitCode {
         Command::Check(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Schema(command) => command.run(),
+        Command::Contract(command) => command.run(),
         Command::Audit(command) => command.run(),
         Command::Contract(command) => command.run(),
     }
@@ -83,6 +87,8 @@ Examples:
   gateway explain --caller acme-marketplace --method POST --path /orders/v2/orders --scope orders:write --certificate
       what would happen to this call, and which policies decide
   gateway serve --config /etc/gateway/gateway.yaml
+  gateway contract usage --deprecated
+      who still uses what is deprecated, how often, and when last
   gateway audit verify --directory audit --key audit.pub
       proves offline that no record was changed, removed or reordered
   gateway contract diff contracts/orders/v2 /tmp/orders-v2

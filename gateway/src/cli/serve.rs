@@ -87,11 +87,13 @@ impl Serve {
                 tokio::spawn(admin::serve(admin, report, Arc::clone(gateway.metrics()), never));
                 tokio::spawn(reloader.run(stopping()));
                 tokio::spawn(upkeep::run(Arc::clone(&gateway), move || announce(&ready), stopping()));
+                tokio::spawn(upkeep::keep_usage(Arc::clone(&gateway), stopping()));
                 drain::run(&gateway).await;
                 std::io::Result::Ok(())
             })
             .map_err(|fault| fault.to_string())?;
         runtime.shutdown_timeout(AFTER_GRACE);
+        upkeep::flush_usage(&gateway);
         // Everything that was answered is recorded; the last checkpoint says so.
         gateway.audit().close().map_err(|lost| lost.to_string())
     }

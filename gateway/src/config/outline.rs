@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::resolve::beside;
 use super::settings::default;
 use crate::document::Document;
 
@@ -16,6 +17,8 @@ pub struct Outline {
     pub policies: PathBuf,
     /// The folder of the contracts.
     pub contracts: PathBuf,
+    /// Where it is counted who still uses what.
+    pub usage: PathBuf,
     /// The names of the issuers; `None` when the file is no YAML at all.
     pub issuers: Option<Vec<String>>,
 }
@@ -35,7 +38,13 @@ impl Outline {
             let named = value.get("issuers").and_then(Value::as_object);
             named.into_iter().flat_map(|named| named.keys().cloned()).collect()
         });
+        let named = |part: &str, key: &str| {
+            let named = value.and_then(|value| value.get(part)?.get(key)).and_then(Value::as_str);
+            named.map(|named| base.join(named))
+        };
+        let audit = || named("audit", "directory").unwrap_or_else(|| base.join("audit"));
         Self {
+            usage: named("usage", "file").unwrap_or_else(|| beside(&audit())),
             policies: folder("policies", default::POLICIES),
             contracts: folder("contracts", default::CONTRACTS),
             issuers,
@@ -51,9 +60,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gateway.yaml");
         std::fs::write(&path, text).unwrap();
-        let Outline { policies, contracts, issuers } = Outline::read(&path);
+        let Outline { policies, contracts, usage, issuers } = Outline::read(&path);
         let relative = |path: PathBuf| path.strip_prefix(folder.path()).unwrap().to_owned();
-        Outline { policies: relative(policies), contracts: relative(contracts), issuers }
+        Outline {
+            policies: relative(policies),
+            contracts: relative(contracts),
+            usage: relative(usage),
+            issuers,
+        }
+    }
+
+    #[test]
+    fn the_counts_are_where_it_is_said_or_beside_the_audit_log() {
+        for (text, usage) in [
+            ("usage: {file: u/counts}", "u/counts"),
+            ("audit: {directory: log/audit}", "log/usage.sqlite"),
+            ("usage: 7\naudit: [x]", "usage.sqlite"),
+        ] {
+            assert_eq!(outline(text).usage, Path::new(usage), "{text}");
+        }
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub(super) struct Gateway {
     pub(super) credentials: BTreeMap<String, Credential>,
     /// Where every request is recorded.
     pub(super) audit: Audit,
+    /// Where it is counted who still uses what.
+    #[serde(default)]
+    pub(super) usage: Usage,
     /// What one machine is asked to bear.
     #[serde(default)]
     pub(super) limits: Limits,
@@ -306,6 +309,21 @@ pub(super) struct Audit {
     /// A checkpoint is signed after this time, if anything was recorded. Default: 10s.
     #[serde(default)]
     pub(super) checkpoint_interval: Option<Span>,
+}
+
+/// Counts of who still uses what: a summary of the audit log that `gateway contract` reads.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Usage {
+    /// The store, relative to this file. Default: `usage.sqlite` beside the folder of the audit log.
+    #[serde(default)]
+    pub(super) file: Option<PathBuf>,
+    /// For how long counts are kept, in whole days. Default: 400d.
+    #[serde(default)]
+    pub(super) keep: Option<Span>,
+    /// Whether anything is counted. Default: true.
+    #[serde(default)]
+    pub(super) enabled: Option<bool>,
 }
 
 /// Limits of one machine. Each has a default that suits a machine of two cores and 4 GiB.

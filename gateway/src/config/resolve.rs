@@ -23,6 +23,7 @@ use crate::problem::Pages;
 use crate::telemetry::Format;
 use crate::units::{ByteSize, Span};
 use crate::upstream::{ClientCertificate, Protocol, TlsSettings, UpstreamSettings};
+use crate::usage::UsageSettings;
 
 /// Reads `gateway.yaml` and what it names. Paths in it are relative to its own folder.
 ///
@@ -64,6 +65,7 @@ impl Resolve<'_> {
             upstreams,
             credentials,
             audit,
+            usage,
             limits,
             run,
             answers,
@@ -82,6 +84,7 @@ impl Resolve<'_> {
         let credentials: Vec<Option<CredentialSettings>> =
             credentials.into_iter().map(|(name, credential)| self.credential(name, credential)).collect();
         let audit = self.audit(audit);
+        let usage = audit.as_ref().and_then(|audit| self.usage(usage, &audit.directory));
         let folder =
             |path: Option<PathBuf>, usual: &str| self.folder.join(path.unwrap_or_else(|| usual.into()));
         Some(Settings {
@@ -94,6 +97,7 @@ impl Resolve<'_> {
             upstreams: upstreams.into_iter().collect::<Option<_>>()?,
             credentials: credentials.into_iter().collect::<Option<_>>()?,
             audit: audit?,
+            usage,
             limits,
             threads: run.threads.filter(|threads| *threads > 0).unwrap_or_else(cores),
             grace: time(run.grace, default::GRACE),
@@ -380,6 +384,17 @@ impl Resolve<'_> {
         })
     }
 
+    fn usage(&mut self, written: raw::Usage, audit: &Path) -> Option<UsageSettings> {
+        let raw::Usage { file, keep, enabled } = written;
+        let days = keep.map_or(u64::from(default::USAGE_DAYS), |keep| keep.0.as_secs() / DAY_S);
+        let days = u32::try_from(days).unwrap_or(u32::MAX);
+        if days == 0 {
+            self.error("/usage/keep", "counts are kept for a day at least", "such as `keep: 400d`");
+        }
+        let file = file.map_or_else(|| beside(audit), |file| self.folder.join(file));
+        (enabled != Some(false)).then_some(UsageSettings { file, keep_days: days })
+    }
+
     fn limits(&mut self, written: &raw::Limits) -> EdgeLimits {
         EdgeLimits {
             head: HeadLimits {
@@ -509,6 +524,11 @@ fn time(written: Option<Span>, usual: Duration) -> Duration {
     written.map_or(usual, |span| span.0)
 }
 
+/// Where counts are kept when nothing else is said.
+pub(super) fn beside(audit: &Path) -> PathBuf {
+    audit.with_file_name(default::USAGE)
+}
+
 fn size(written: Option<ByteSize>, usual: usize) -> usize {
     written.map_or(usual, |size| size.0)
 }
@@ -520,6 +540,8 @@ fn count(written: Option<u32>, usual: u32) -> NonZeroU32 {
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
 }
+
+const DAY_S: u64 = 86_400;
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@ use crate::policy::ValueType;
 use crate::problem::Pages;
 use crate::telemetry::Format;
 use crate::upstream::UpstreamSettings;
+use crate::usage::UsageSettings;
 
 /// Everything that `gateway.yaml` says.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Settings {
     pub credentials: Vec<CredentialSettings>,
     /// Where requests are recorded.
     pub audit: LogSettings,
+    /// Where it is counted who still uses what, if it is.
+    pub usage: Option<UsageSettings>,
     /// What one machine bears.
     pub limits: EdgeLimits,
     /// Threads that serve.
@@ -162,6 +165,10 @@ pub(super) mod default {
     pub(crate) const POLICIES: &str = "policies";
     /// Likewise.
     pub(crate) const CONTRACTS: &str = "contracts";
+    /// Beside the folder of the audit log, which must be writable as well.
+    pub(crate) const USAGE: &str = "usage.sqlite";
+    /// What is done once a year is seen again before it is forgotten.
+    pub(crate) const USAGE_DAYS: u32 = 400;
     /// The usual port of an admin listener in this field; loopback, because it has no access control.
     pub(crate) const ADMIN: &str = "127.0.0.1:9901";
     /// A head of a partner's request is about 2 KiB with a large token; cookies are not served.

@@ -123,6 +123,7 @@ fn fixed_at_start(path: &Path, before: &Settings, now: &Settings) -> Diagnostics
         ("admin", before.admin == now.admin),
         ("limits", before.limits == now.limits),
         ("audit.directory", before.audit.directory == now.audit.directory),
+        ("usage", before.usage == now.usage),
     ];
     let mut mistakes = Diagnostics::new();
     for (key, _) in rows.into_iter().filter(|(_, same)| !same) {
@@ -156,7 +157,7 @@ fn transpose(tls: Option<Option<ListenerTls>>) -> Option<Option<ListenerTls>> {
 /// The mistakes of a broken `gateway.yaml`, and those of the files beside it: who mends one thing wants
 /// to know of the others.
 fn and_beside(path: &Path, mut broken: Diagnostics) -> Diagnostics {
-    let Outline { policies, contracts, issuers } = Outline::read(path);
+    let Outline { policies, contracts, issuers, usage: _ } = Outline::read(path);
     let found = &mut broken;
     // Whether the contracts load is told by `found`; of policies only what needs no contract is looked at.
     keep(found, Catalogue::load(&contracts, None));

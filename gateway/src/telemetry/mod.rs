@@ -8,5 +8,5 @@ pub mod metrics;
 pub mod trace_context;
 
 pub use logging::{Format, LoggingError, Repeats};
-pub use metrics::{ConnectionOpen, Metrics, OperationMetrics, Outcome, Reload, UpstreamMetrics};
+pub use metrics::{ConnectionOpen, Metrics, OperationMetrics, Outcome, Reload, UpstreamMetrics, UseCount};
 pub use trace_context::{SpanId, Trace, TraceId, Traces};
