@@ -263,7 +263,7 @@ fn summary(caller: &str, days: u32, items: &[Item]) -> String {
         1 => "one thing that is".to_owned(),
         many => format!("{many} things that are"),
     };
-    format!("In the last {days} days {caller} used {things} that is deprecated",)
+    format!("In the last {days} days {caller} used {things} deprecated")
 }
 
 /// Text that is not read as Markdown in a table.
