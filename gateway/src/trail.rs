@@ -17,8 +17,8 @@ use crate::audit::{
     Redacted, Strength, UpstreamPart, ViolationPart,
 };
 use crate::contract::{
-    API_VERSION, Contract, DEPRECATION, Field, Lifecycle, NoMatch, RequestFault, ResponseFault, SUNSET, Target,
-    Used, Violation,
+    API_VERSION, Contract, DEPRECATION, Field, Lifecycle, NoMatch, RequestFault, ResponseFault, SUNSET,
+    Target, Used, Violation,
 };
 use crate::edge::{self, Answer, Connection};
 use crate::gateway::Gateway;

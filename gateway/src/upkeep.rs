@@ -32,7 +32,6 @@ pub async fn run(gateway: Arc<Gateway>, ready: impl FnOnce(), mut stopping: watc
     }
 }
 
-
 /// Writes down now and then who used what, until the gateway stops.
 pub async fn keep_usage(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
     let mut flush = tokio::time::interval(FLUSH_EVERY);

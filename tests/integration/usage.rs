@@ -341,3 +341,45 @@ async fn where_nothing_is_to_be_counted_nothing_is() {
     assert!(gateway.stop().await.success());
     assert!(!world.folder.join("usage.sqlite").exists());
 }
+
+#[tokio::test]
+async fn a_comparison_says_whom_a_change_hurts() {
+    let world = world().await;
+    let mut gateway = Gateway::start(&world).await;
+    let acme = Acme::new(&world, &gateway);
+    acme.return_goods(&goods()).await;
+    acme.return_goods(&goods()).await;
+    assert!(gateway.stop().await.success());
+
+    let old = world.folder.join("contracts/returns/v1");
+    let new = world.folder.join("next/returns/v1");
+    std::fs::create_dir_all(new.join("schemas")).unwrap();
+    for file in std::fs::read_dir(old.join("schemas")).unwrap().map(|entry| entry.unwrap().path()) {
+        std::fs::copy(&file, new.join("schemas").join(file.file_name().unwrap())).unwrap();
+    }
+    std::fs::copy(old.join("openapi.yaml"), new.join("openapi.yaml")).unwrap();
+    let line = world.folder.read("next/returns/v1/schemas/line.yaml");
+    world.folder.write("next/returns/v1/schemas/line.yaml", line.split("  note:\n").next().unwrap());
+
+    let config = world.folder.settings_file().display().to_string();
+    let (old, new) = (old.display().to_string(), new.display().to_string());
+    let compare = async |more: &[&str]| {
+        run(&[&["contract", "diff", &old, &new, "--fail-on", "never", "--config", &config], more].concat())
+            .await
+    };
+    let text = compare(&[]).await;
+    let said =
+        "callers that send it are refused; 1 caller sent it 2 times in the last 7 days (acme-marketplace)";
+    assert!(text.output.contains(said), "{text:?}");
+    let json: Value = serde_json::from_str(&compare(&["--format", "json"]).await.output).unwrap();
+    let hurt: Vec<&Value> =
+        json["changes"].as_array().unwrap().iter().filter_map(|change| change.get("usage")).collect();
+    assert_eq!(
+        hurt,
+        [&json!({"of": "field", "callers": ["acme-marketplace"], "calls": 2, "days": 7})],
+        "readers of an answer are not counted: {json:#}"
+    );
+    // Nobody has counted for another gateway.
+    let none = run(&["contract", "diff", &old, &new, "--fail-on", "never"]).await;
+    assert!(none.success && !none.output.contains("in the last"), "{none:?}");
+}

@@ -4,6 +4,7 @@ mod counts;
 mod diff;
 mod migration;
 mod usage;
+mod users;
 
 use std::process::ExitCode;
 

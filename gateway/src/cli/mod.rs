@@ -33,9 +33,6 @@ enum Command {
     Explain(explain::Explain),
     /// Print the JSON Schemas of the YAML files, for editors, and the Cedar schema of the policies.
     Schema(schema::Schema),
-    /// See who still uses what the contracts describe.
-    #[command(subcommand)]
-    Contract(contract::Contract),
     /// Prove that the audit log is whole, or look into it.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -74,7 +71,6 @@ pub fn run() -> ExitCode {
         Command::Check(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Schema(command) => command.run(),
-        Command::Contract(command) => command.run(),
         Command::Audit(command) => command.run(),
         Command::Contract(command) => command.run(),
     }

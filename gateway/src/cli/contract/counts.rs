@@ -57,6 +57,18 @@ impl Counts {
     }
 }
 
+impl Counts {
+    /// The counts, where there are any: those that were named, or those that a gateway keeps here.
+    pub(super) fn reader_if_any(&self) -> Result<Option<Reader>, String> {
+        let outline = Outline::read(&self.settings.config);
+        match (&self.from_audit, &self.store) {
+            (None, Some(store)) => open(store).map(Some),
+            (None, None) => outline.usage.is_file().then(|| open(&outline.usage)).transpose(),
+            (Some(_), _) => self.open().map(|known| Some(known.counts)),
+        }
+    }
+}
+
 impl Known {
     /// The operation of this full name, if a contract still describes it.
     pub(super) fn operation(&self, name: &str) -> Option<&Arc<Operation>> {

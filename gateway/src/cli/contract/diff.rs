@@ -7,6 +7,8 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::counts::Counts;
+use super::users::{self, Users};
 use crate::contract::diff::{Change, Level, OperationName, Report, Side, Spot, compare_files};
 
 /// Say what differs between two contracts, and whom it breaks.
@@ -28,6 +30,11 @@ pub(in crate::cli) struct Diff {
     /// What makes the command fail.
     #[arg(long, value_enum, default_value = "breaking")]
     fail_on: FailOn,
+    #[command(flatten)]
+    counts: Counts,
+    /// Say who used what changes in so many days, where a gateway has counted it.
+    #[arg(long, default_value_t = 7)]
+    days: u32,
 }
 
 /// How the command prints.
@@ -64,10 +71,17 @@ impl Diff {
                 return ExitCode::from(2);
             }
         };
+        let users = match Users::read(&self.counts, &self.old, self.days) {
+            Ok(users) => users,
+            Err(message) => {
+                eprintln!("{message}");
+                return ExitCode::from(2);
+            }
+        };
         match self.format {
-            Form::Text => print!("{}", text(&report)),
-            Form::Json => println!("{:#}", document(&report)),
-            Form::Markdown => print!("{}", markdown(&report)),
+            Form::Text => print!("{}", text(&report, users.as_ref())),
+            Form::Json => println!("{:#}", document(&report, users.as_ref())),
+            Form::Markdown => print!("{}", markdown(&report, users.as_ref())),
         }
         let fails = match self.fail_on {
             FailOn::Breaking => report.level() == Some(Level::Breaking),
@@ -79,7 +93,7 @@ impl Diff {
 }
 
 /// The report as a document: a summary, and every change with the members of [`Change`].
-fn document(report: &Report) -> serde_json::Value {
+fn document(report: &Report, users: Option<&Users>) -> serde_json::Value {
     let count = |level| report.of(level).count();
     json!({
         "old": report.old,
@@ -90,7 +104,7 @@ fn document(report: &Report) -> serde_json::Value {
             "possibly_breaking": count(Level::PossiblyBreaking),
             "compatible": count(Level::Compatible),
         },
-        "changes": report.changes,
+        "changes": report.changes.iter().map(|change| users::document(change, users)).collect::<Vec<_>>(),
     })
 }
 
@@ -119,7 +133,7 @@ fn entries(report: &Report, level: Level) -> Vec<Entry<'_>> {
     entries
 }
 
-fn text(report: &Report) -> String {
+fn text(report: &Report, users: Option<&Users>) -> String {
     let mut out = format!("{} -> {}\n", report.old, report.new);
     for (level, title) in LEVELS {
         let entries = entries(report, level);
@@ -134,7 +148,7 @@ fn text(report: &Report) -> String {
                 out.push_str(&format!("\n  {}\n", heading(first.map(|name| name.to_string()))));
                 last = Some(first);
             }
-            out.push_str(&format!("    {}: {}\n", change.rule, change.sentence));
+            out.push_str(&format!("    {}: {}\n", change.rule, sentence(change, operations, users)));
             if let Some(places) = places(change) {
                 out.push_str(&format!("      {places}\n"));
             }
@@ -147,7 +161,7 @@ fn text(report: &Report) -> String {
     out
 }
 
-fn markdown(report: &Report) -> String {
+fn markdown(report: &Report, users: Option<&Users>) -> String {
     let mut out = format!("### `{}` → `{}`\n\n{}\n", report.old, report.new, verdict(report));
     for (level, title) in LEVELS {
         let entries = entries(report, level);
@@ -165,7 +179,8 @@ fn markdown(report: &Report) -> String {
                 Side::Response => "response",
                 Side::Both => "both",
             };
-            let cells = [over, side.to_owned(), change.sentence.clone(), format!("`{}`", change.rule)];
+            let cells =
+                [over, side.to_owned(), sentence(change, operations, users), format!("`{}`", change.rule)];
             // A bar would end the cell, inside of code too.
             let cells: Vec<String> =
                 cells.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")).collect();
@@ -173,6 +188,14 @@ fn markdown(report: &Report) -> String {
         }
     }
     out
+}
+
+/// What changes, and whom it hurts.
+fn sentence(change: &Change, operations: &[&OperationName], users: Option<&Users>) -> String {
+    match users.and_then(|users| users.of(change, operations.iter().copied())) {
+        Some(hurt) => format!("{}; {hurt}", change.sentence),
+        None => change.sentence.clone(),
+    }
 }
 
 fn heading(operation: Option<String>) -> String {
