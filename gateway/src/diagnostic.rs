@@ -3,7 +3,7 @@
 //! Every file the gateway reads reports through these types: all mistakes at once, each with file,
 //! line, column and help. Nothing here knows which file means what.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -232,12 +232,18 @@ impl Diagnostics {
         self.0.iter()
     }
 
-    /// In the order of files and lines, and each warning that repeats only once in its file: the first tells
+    /// In the order of files and lines, each at most once at its place, and each warning that repeats only once in its file: the first tells
     /// how many more there are.
     #[must_use]
     pub fn summed_up(self) -> Self {
         let mut all = self.0;
         all.sort_by(|one, other| one.sort_key().cmp(&other.sort_key()));
+        // What many operations share is found once for each of them.
+        let mut found = HashSet::new();
+        all.retain(|told| {
+            let place = told.place().map(|place| (place.line, place.column));
+            found.insert((told.repeat_key(), place))
+        });
         let mut repeated: HashMap<(Option<Arc<str>>, String), usize> = HashMap::new();
         for warning in all.iter().filter(|told| told.severity == Severity::Warning) {
             let count = repeated.entry(warning.repeat_key()).or_default();

@@ -9,14 +9,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
 use pingora::proxy::Session;
 use tracing::Instrument;
 
-use crate::contract::{CheckedRequest, Matched, Strictness, Target};
-use crate::edge::{self, Answer, Connection, HeadFault, Held};
+use crate::contract::{CheckedRequest, Matched, ResponseFault, Strictness, Target};
+use crate::edge::{self, Answer, BodyFault, Connection, HeadFault, Held};
 use crate::gateway::Gateway;
 use crate::identity::Caller;
 use crate::policy::Permit;
@@ -188,6 +187,11 @@ async fn carry_out(
     trail.received(body.len());
 
     let parts: &Parts = session.req_header();
+    let read = body.len();
+    let body = operation.decode(&parts.headers, body).map_err(Rejection::Request)?;
+    if !held.grow(body.len().saturating_sub(read)) {
+        return Err(Rejection::Body(BodyFault::Overloaded));
+    }
     let checked = operation.check_request(parts, &cleared.matched, &cleared.target, &body);
     let asked = Some((&body, checked.as_ref().ok()));
     let used = operation.used(parts, &cleared.matched, &cleared.target, asked, trail.lifecycle_time());
@@ -196,25 +200,39 @@ async fn carry_out(
 
     // The caller's own credentials end here; the upstream's goes in last.
     let headers = cleared.route.outgoing(parts, &cleared.caller, trail);
-    let reply = forward(cleared, &checked, parts, headers, body).await;
+    let reply = forward(cleared, &checked, parts, headers).await;
     trail.called(&cleared.route, &reply);
     let reply = reply.map_err(Rejection::Upstream)?;
     if !held.grow(reply.body.len()) {
         return Err(Rejection::NoRoom);
     }
 
-    if settings.strictness != Strictness::Off {
-        let checked = operation.check_response_to(&parts.method, reply.status, &reply.headers, &reply.body);
-        match checked {
-            Ok(()) => {}
-            Err(fault) if settings.strictness == Strictness::Enforce => {
-                return Err(Rejection::Response(fault));
-            }
-            Err(fault) => trail.breached(&fault),
-        }
-    }
+    judge(cleared, trail, || {
+        operation.check_response_to(&parts.method, reply.status, &reply.headers, &reply.body)
+    })?;
     let headers = cleared.route.incoming(&reply.headers, trail);
     Ok((Answer { status: reply.status, headers, body: reply.body }, held))
+}
+
+/// Judges an upstream's answer, as strictly as the operation and the caller ask for.
+pub(crate) fn judge(
+    cleared: &Cleared,
+    trail: &mut Trail,
+    check: impl FnOnce() -> Result<(), ResponseFault>,
+) -> Result<(), Rejection> {
+    let enforced = match cleared.route.strictness(&cleared.caller) {
+        Strictness::Enforce => true,
+        Strictness::Report if cleared.route.operation().samples_answer() => false,
+        Strictness::Report | Strictness::Off => return Ok(()),
+    };
+    match check() {
+        Ok(()) => Ok(()),
+        Err(fault) if enforced => Err(Rejection::Response(fault)),
+        Err(fault) => {
+            trail.breached(&fault);
+            Ok(())
+        }
+    }
 }
 
 /// What can be checked of a request whose body passes in pieces: everything but the body.
@@ -230,10 +248,9 @@ fn check_streamed(parts: &Parts, cleared: &Cleared, trail: &mut Trail) -> Result
 /// The upstream call. It asks for the proofs of the steps before it, so that it cannot be made without them.
 async fn forward(
     cleared: &Cleared,
-    _checked: &CheckedRequest,
+    checked: &CheckedRequest,
     parts: &Parts,
     headers: HeaderMap,
-    body: Bytes,
 ) -> Result<Reply, UpstreamError> {
     let settings = cleared.route.operation().settings();
     let target = cleared.route.upstream_target(&cleared.target);
@@ -242,7 +259,7 @@ async fn forward(
         method: &parts.method,
         path_and_query: &target,
         headers,
-        body,
+        body: checked.body().clone(),
         deadline: now.checked_add(settings.deadline).unwrap_or(now),
         response_bytes_max: settings.response_bytes_max,
         repeatable: cleared.route.repeatable(),

@@ -31,8 +31,8 @@ pub struct Problem {
     pub detail: String,
     /// What the contract expected and did not get.
     pub violations: Vec<Violation>,
-    /// Whether there are more of them than are told.
-    pub more_violations: bool,
+    /// How many more of them there are than are told.
+    pub more_violations: usize,
     /// The quota policies that were used up (draft-ietf-httpapi-ratelimit-headers).
     pub violated_policies: Vec<String>,
     /// The versions that there are, for a caller who named none of them.
@@ -69,14 +69,19 @@ struct Body<'a> {
     instance: String,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [Violation],
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    more_errors: bool,
+    #[serde(skip_serializing_if = "is_none")]
+    more_errors: usize,
     #[serde(rename = "violated-policies", skip_serializing_if = "<[_]>::is_empty")]
     violated_policies: &'a [String],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     versions: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Problem {
@@ -88,7 +93,7 @@ impl Problem {
             status,
             detail: detail.into(),
             violations: Vec::new(),
-            more_violations: false,
+            more_violations: 0,
             violated_policies: Vec::new(),
             versions: Vec::new(),
             until: None,

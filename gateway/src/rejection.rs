@@ -450,24 +450,18 @@ fn request(fault: RequestFault) -> Problem {
             problem.violations = vec![violation];
             problem
         }
-        RequestFault::MediaType { accepted } => {
-            let detail = format!("Send the body as: {}", accepted.join(", "));
-            // RFC 9110 section 15.5.16: what would have been accepted.
-            with(
-                Problem::new(MEDIA_TYPE, StatusCode::UNSUPPORTED_MEDIA_TYPE, detail),
-                http::header::ACCEPT,
-                &accepted.join(", "),
-            )
-        }
-        RequestFault::Encoding => with(
+        RequestFault::MediaType { accepted, method } => media_type(&accepted, &method),
+        // RFC 9110 sections 12.5.3 and 15.5.16: which codings would have been accepted.
+        RequestFault::Encoding { accepted } => with(
             Problem::new(
                 MEDIA_TYPE,
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "Send the body without a content coding.",
+                format!("Send the body with one of these content codings: {accepted}"),
             ),
             http::header::ACCEPT_ENCODING,
-            "identity",
+            accepted,
         ),
+        RequestFault::TooLarge { max } => body(BodyFault::TooLarge { max }),
         RequestFault::NotAcceptable { offered } => Problem::new(
             NOT_ACCEPTABLE,
             StatusCode::NOT_ACCEPTABLE,
@@ -483,6 +477,23 @@ fn request(fault: RequestFault) -> Problem {
             problem.violations = violations.as_slice().to_vec();
             problem
         }
+    }
+}
+
+fn media_type(accepted: &[String], method: &Method) -> Problem {
+    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    if accepted.is_empty() {
+        return Problem::new(MEDIA_TYPE, status, "This operation takes no body that can be checked.");
+    }
+    let accepted = accepted.join(", ");
+    let problem = Problem::new(MEDIA_TYPE, status, format!("Send the body as: {accepted}"));
+    // RFC 9110 section 15.5.16: what would have been accepted.
+    let problem = with(problem, http::header::ACCEPT, &accepted);
+    match *method {
+        // RFC 5789 section 3.1, and the same for POST in the Linked Data Platform, section 7.1.
+        Method::PATCH => with(problem, ACCEPT_PATCH, &accepted),
+        Method::POST => with(problem, ACCEPT_POST, &accepted),
+        _ => problem,
     }
 }
 
@@ -522,6 +533,8 @@ fn with(mut problem: Problem, name: HeaderName, value: &str) -> Problem {
     problem
 }
 
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 /// Seconds: long enough for most short faults to pass.
 const RETRY_UNAVAILABLE: &str = "5";
 
@@ -608,7 +621,11 @@ mod tests {
             (Rejection::Body(BodyFault::TooLarge { max: 1 }), 413, "content-too-large"),
             (Rejection::Body(BodyFault::Slow), 408, "request-timeout"),
             (Rejection::Body(BodyFault::Broken), 400, "malformed-request"),
-            (Rejection::Request(RequestFault::Encoding), 415, "unsupported-media-type"),
+            (
+                Rejection::Request(RequestFault::Encoding { accepted: "identity" }),
+                415,
+                "unsupported-media-type",
+            ),
             (Rejection::Request(RequestFault::NotAcceptable { offered: Vec::new() }), 406, "not-acceptable"),
             (Rejection::Response(ResponseFault::Status), 502, "upstream-broke-contract"),
             (Rejection::Internal("x"), 500, "internal"),
@@ -692,6 +709,6 @@ mod tests {
         assert!(Rejection::Identity(IdentityError::NoProof).is_a_guess());
         assert!(Rejection::NoMatch(NoMatch::Path).is_a_guess());
         assert!(!Rejection::Scope(Vec::new()).is_a_guess());
-        assert!(!Rejection::Request(RequestFault::Encoding).is_a_guess());
+        assert!(!Rejection::Request(RequestFault::Encoding { accepted: "identity" }).is_a_guess());
     }
 }

@@ -33,3 +33,4 @@ mod stop;
 mod streamed;
 mod trust;
 mod usage;
+mod wire;

@@ -383,13 +383,14 @@ fn check(
                 RequestFault::Malformed(violation) => {
                     say("", &format!("{}: {}", violation.location, violation.expected));
                 }
-                RequestFault::MediaType { accepted } => {
+                RequestFault::MediaType { accepted, .. } => {
                     say("", &format!("accepted: {}", accepted.join(", ")));
                 }
                 RequestFault::NotAcceptable { offered } => {
                     say("", &format!("offered: {}", offered.join(", ")));
                 }
-                RequestFault::Encoding => {}
+                RequestFault::Encoding { accepted } => say("", &format!("accepted: {accepted}")),
+                RequestFault::TooLarge { max } => say("", &format!("accepted: {max} bytes")),
             }
             Err(refused)
         }

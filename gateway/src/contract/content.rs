@@ -1,19 +1,16 @@
-//! Is a body what its media type and schema say? JSON, forms, multipart, text and bytes.
+//! Is a body what its media type and schema say? JSON, forms, text and bytes.
 //!
 //! One [`Content`] is the `content` map of a request body or of a response. It does not know which
 //! status or operation it belongs to.
 
 use bytes::Bytes;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::form::{self, Fields};
 use super::json;
 use super::media::{self, MediaRange, MediaType};
-use super::multipart;
-use super::percent::{self, Plus};
 use super::schema::Schema;
 use super::shape::{Reading, Shape};
-use super::style::{self, Explode, Style};
-use super::target::WrittenPair;
 use super::violation::{Location, Violation, Violations};
 
 /// The media types that a body may have, and what a body of each must be.
@@ -31,29 +28,41 @@ pub(super) struct Entry {
 /// What a body of a media type must be.
 pub(super) enum Form {
     /// One JSON value.
-    Json(Option<Schema>),
+    Json(Option<Described>),
     /// `application/x-www-form-urlencoded`.
     UrlEncoded(Fields),
     /// `multipart/form-data`.
     Multipart(Fields),
     /// UTF-8 text: a number or truth value where the shape wants one.
-    Text(Option<(Schema, Shape)>),
+    Text(Option<Described>),
     /// Bytes, of which only type and size are checked.
-    Opaque,
+    Bytes(Size),
+    /// Of a range of media types, so that each body's own type says how to read it.
+    Ranged(Fields, Others),
+    /// The schema says more than can be checked of bodies of this type, so none is taken.
+    Unreadable,
 }
 
-/// The fields of a form.
-pub(super) struct Fields {
-    pub(super) schema: Option<Schema>,
+/// What happens to bodies of a range whose own type nothing here reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    /// They are not taken.
+    Refused,
+    /// They are checked for type and size only.
+    Unchecked,
+}
+
+/// What a value must be, and how it is read from text.
+pub(super) struct Described {
+    pub(super) schema: Schema,
     pub(super) shape: Shape,
-    pub(super) encodings: Vec<(String, Encoding)>,
 }
 
-/// How one field of a form is written.
-pub(super) struct Encoding {
-    pub(super) style: Style,
-    pub(super) explode: Explode,
-    pub(super) content_types: Vec<MediaRange>,
+/// How many bytes a body may have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Size {
+    pub(super) min: Option<usize>,
+    pub(super) max: Option<usize>,
 }
 
 /// Why a body is not what its `content` says.
@@ -67,28 +76,52 @@ pub(super) enum ContentFault {
 
 impl Content {
     pub(super) fn new(entries: Vec<Entry>) -> Self {
-        let ranges = entries.iter().map(|entry| entry.range.clone()).collect();
+        let readable = entries.iter().filter(|entry| !matches!(entry.form, Form::Unreadable));
+        let ranges = readable.map(|entry| entry.range.clone()).collect();
         Self { entries, ranges }
     }
 
-    /// The media types as the contract writes them.
+    /// The media types that are taken, as the contract writes them.
     pub(super) fn ranges(&self) -> &[MediaRange] {
         &self.ranges
     }
 
-    /// What a body with this `Content-Type` must be; the narrowest range decides.
+    /// What a body with this `Content-Type` must be; the narrowest range decides, and nothing is taken that it
+    /// gives no way to check.
     pub(super) fn entry(&self, content_type: &[u8]) -> Option<(&Entry, Option<MediaType>)> {
-        if let Some(entry) = self.entries.iter().find(|entry| entry.range.is_exactly(content_type)) {
-            return Some((entry, None));
+        let exact = self.entries.iter().find(|entry| entry.range.is_exactly(content_type));
+        if let Some(entry) = exact {
+            return (!matches!(entry.form, Form::Unreadable)).then_some((entry, None));
         }
         let media = MediaType::parse(std::str::from_utf8(content_type).ok()?)?;
+        if media.is_range() {
+            return None;
+        }
         let fitting = self.entries.iter().filter_map(|entry| Some((entry.range.fit(&media)?, entry)));
         let (_, entry) = fitting.max_by_key(|(fit, _)| *fit)?;
-        Some((entry, Some(media)))
+        entry.reads(&media).then_some((entry, Some(media)))
     }
 }
 
 impl Entry {
+    /// Whether a body of the type `media` can be checked.
+    fn reads(&self, media: &MediaType) -> bool {
+        match &self.form {
+            Form::Json(_) | Form::UrlEncoded(_) | Form::Multipart(_) | Form::Text(_) | Form::Bytes(_) => true,
+            Form::Ranged(_, others) => *others == Others::Unchecked || media.family() != media::Family::Bytes,
+            Form::Unreadable => false,
+        }
+    }
+
+    /// Whether no field at all is a body too: an empty form has no bytes.
+    pub(super) fn takes_empty_form(&self, media: Option<&MediaType>) -> bool {
+        match &self.form {
+            Form::UrlEncoded(_) => true,
+            Form::Ranged(..) => media.is_some_and(|m| m.family() == media::Family::UrlEncoded),
+            Form::Json(_) | Form::Multipart(_) | Form::Text(_) | Form::Bytes(_) | Form::Unreadable => false,
+        }
+    }
+
     /// Checks `body`, whose media type's parameters are in `media`. The value of a JSON body is given
     /// back, since it has been read.
     pub(super) fn check(
@@ -96,344 +129,144 @@ impl Entry {
         media: Option<&MediaType>,
         body: &Bytes,
     ) -> Result<Option<Value>, ContentFault> {
-        // RFC 8259 section 8.1, and the same for every other text: only UTF-8 is understood.
-        let charset = media.and_then(|media| media.parameter("charset"));
-        let is_text = !matches!(self.form, Form::Opaque | Form::Multipart(_));
-        if is_text
-            && charset.is_some_and(|c| !["utf-8", "us-ascii"].iter().any(|k| c.eq_ignore_ascii_case(k)))
-        {
-            return Err(malformed("charset", "text in UTF-8"));
-        }
         match &self.form {
-            Form::Json(schema) => {
-                let value = json::parse(body).map_err(|fault| {
-                    let location = Location::Body(String::new()).within(&fault.pointer);
-                    ContentFault::Malformed(Violation::new(location, "json", fault.reason.expected()))
-                })?;
-                judge(&value, schema.as_ref())?;
-                return Ok(Some(value));
+            Form::Json(described) => check_json(described.as_ref(), media, body).map(Some),
+            Form::Text(described) => check_text(described.as_ref(), media, body).map(|()| None),
+            Form::UrlEncoded(fields) => {
+                check_charset(media)?;
+                fields.check_url_encoded(body).map(|()| None)
             }
-            Form::Text(schema) => {
-                let text =
-                    std::str::from_utf8(body).map_err(|_not_utf8| malformed("charset", "text in UTF-8"))?;
-                if let Some((schema, shape)) = schema {
-                    judge(&shape.scalar(text.to_owned(), Reading::First), Some(schema))?;
-                }
-            }
-            Form::UrlEncoded(fields) => fields.check_url_encoded(body)?,
-            Form::Multipart(fields) => {
-                let boundary = media.and_then(|media| media.parameter("boundary")).unwrap_or_default();
-                fields.check_multipart(body, boundary)?;
-            }
-            Form::Opaque => {}
+            Form::Multipart(fields) => fields.check_multipart(body, boundary(media)).map(|()| None),
+            Form::Bytes(size) => size.check(body).map(|()| None),
+            Form::Ranged(fields, others) => check_ranged(fields, *others, media, body),
+            Form::Unreadable => Err(malformed("contentType", "a body of another media type")),
         }
-        Ok(None)
     }
 }
 
 impl Entry {
     /// The value that `body` stands for, whether or not it fits; nothing if it has none or cannot be read.
     pub(super) fn read(&self, media: Option<&MediaType>, body: &Bytes) -> Option<Value> {
+        let family = media.map(MediaType::family);
         match &self.form {
             Form::Json(_) => json::parse(body).ok(),
-            Form::UrlEncoded(fields) => fields.read_url_encoded(body, Reading::First).ok(),
-            Form::Multipart(fields) => {
-                let boundary = media.and_then(|media| media.parameter("boundary")).unwrap_or_default();
-                fields.object_of_parts(&multipart::parts(body, boundary)?, Reading::First).ok()
+            Form::UrlEncoded(fields) => fields.read_url_encoded(body),
+            Form::Multipart(fields) => fields.read_multipart(body, boundary(media)),
+            Form::Ranged(..) if family == Some(media::Family::Json) => json::parse(body).ok(),
+            Form::Ranged(fields, _) if family == Some(media::Family::UrlEncoded) => {
+                fields.read_url_encoded(body)
             }
-            Form::Text(_) | Form::Opaque => None,
+            Form::Ranged(fields, _) if family == Some(media::Family::Multipart) => {
+                fields.read_multipart(body, boundary(media))
+            }
+            Form::Ranged(..) | Form::Text(_) | Form::Bytes(_) | Form::Unreadable => None,
         }
     }
 }
 
-impl Fields {
-    fn encoding(&self, name: &str) -> Option<&Encoding> {
-        self.encodings.iter().find(|(own, _)| own == name).map(|(_, encoding)| encoding)
-    }
-
-    fn check_url_encoded(&self, body: &[u8]) -> Result<(), ContentFault> {
-        let first = self.read_url_encoded(body, Reading::First)?;
-        self.judge_readings(first, || self.read_url_encoded(body, Reading::Second))
-    }
-
-    fn read_url_encoded(&self, body: &[u8], reading: Reading) -> Result<Value, ContentFault> {
-        let not_form = || malformed("form", "name=value pairs in UTF-8, percent-encoded and joined by &");
-        let text = std::str::from_utf8(body).map_err(|_not_utf8| not_form())?;
-        let mut owned = Vec::new();
-        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, raw) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = percent::decode(name, Plus::Space).map_err(|_broken| not_form())?;
-            let value = percent::decode(raw, Plus::Space).map_err(|_broken| not_form())?;
-            if owned.len() >= FIELDS_MAX {
-                return Err(malformed("form", format!("at most {FIELDS_MAX} fields")));
-            }
-            owned.push((name, value, raw));
+/// A body of a range of media types, by its own.
+fn check_ranged(
+    fields: &Fields,
+    others: Others,
+    media: Option<&MediaType>,
+    body: &Bytes,
+) -> Result<Option<Value>, ContentFault> {
+    let described = fields.described.as_ref();
+    match media.map(MediaType::family) {
+        Some(media::Family::Json) => check_json(described, media, body).map(Some),
+        Some(media::Family::UrlEncoded) => {
+            check_charset(media)?;
+            fields.check_url_encoded(body).map(|()| None)
         }
-        let pairs: Vec<WrittenPair<'_>> =
-            owned.iter().map(|(name, value, raw)| WrittenPair { name, value, raw }).collect();
-        self.object_of_pairs(&pairs, reading)
-    }
-
-    /// The object that a form stands for. OpenAPI 3.0.4 section 4.7.14.4.
-    fn object_of_pairs(&self, pairs: &[WrittenPair<'_>], reading: Reading) -> Result<Value, ContentFault> {
-        let mut object = Map::new();
-        let mut claimed: Vec<&str> = Vec::new();
-        for name in self.shape.property_names() {
-            let shape = self.shape.property(name);
-            let (style, explode) =
-                self.encoding(name).map_or((Style::Form, Explode::Yes), |own| (own.style, own.explode));
-            let deep = style == Style::DeepObject;
-            let own = |pair: &&WrittenPair<'_>| {
-                pair.name == name
-                    || (deep && pair.name.strip_prefix(name).is_some_and(|r| r.starts_with('[')))
-            };
-            claimed.extend(pairs.iter().filter(own).map(|pair| pair.name));
-            // The fields of a form are the object's own, so a property's parts are never fields themselves.
-            let mine: Vec<WrittenPair<'_>> = pairs.iter().filter(own).copied().collect();
-            let ways = match style::read_pairs(&mine, name, style, explode, shape) {
-                Ok(Some(ways)) => ways,
-                Ok(None) => continue,
-                Err(wrong) => {
-                    let location = Location::Body(json::token(name));
-                    return Err(violation(Violation::new(location, wrong.keyword, wrong.expected)));
-                }
-            };
-            if let Some(wire) = ways.first() {
-                object.insert(name.to_owned(), wire.to_value(shape, reading));
-            }
-        }
-        for pair in pairs.iter().filter(|pair| !claimed.contains(&pair.name)) {
-            let value = self.shape.property(pair.name).scalar(pair.value.to_owned(), reading);
-            if object.insert(pair.name.to_owned(), value).is_some() {
-                let location = Location::Body(String::new()).within(&json::token(pair.name));
-                return Err(violation(Violation::new(location, "repeated", "the field at most once")));
-            }
-        }
-        Ok(Value::Object(object))
-    }
-
-    fn check_multipart(&self, body: &[u8], boundary: &str) -> Result<(), ContentFault> {
-        let parts = multipart::parts(body, boundary).ok_or_else(|| {
-            malformed("form", "a multipart/form-data body that begins and ends with its boundary")
-        })?;
-        for part in &parts {
-            self.check_part_type(part)?;
-        }
-        let read = |reading: Reading| self.object_of_parts(&parts, reading);
-        self.judge_readings(read(Reading::First)?, || read(Reading::Second))
-    }
-
-    fn check_part_type(&self, part: &multipart::Part<'_>) -> Result<(), ContentFault> {
-        let Some(Encoding { content_types, .. }) = self.encoding(&part.name) else { return Ok(()) };
-        // RFC 7578 section 4.4: a part without a type is plain text.
-        let media = MediaType::parse(part.content_type.as_deref().unwrap_or("text/plain"));
-        let fits = |media: &MediaType| content_types.iter().any(|range| range.fit(media).is_some());
-        if content_types.is_empty() || media.is_some_and(|media| fits(&media)) {
-            return Ok(());
-        }
-        let location = Location::Body(String::new()).within(&json::token(&part.name));
-        let wanted: Vec<&str> = content_types.iter().map(MediaRange::text).collect();
-        Err(violation(Violation::new(
-            location,
-            "contentType",
-            format!("a part of type {}", wanted.join(" or ")),
-        )))
-    }
-
-    fn object_of_parts(
-        &self,
-        parts: &[multipart::Part<'_>],
-        reading: Reading,
-    ) -> Result<Value, ContentFault> {
-        let mut object = Map::new();
-        for part in parts {
-            let shape = self.shape.property(&part.name);
-            let is_array = shape.may_be_array();
-            let item = if is_array { shape.items() } else { shape };
-            let value = part_value(part, item, reading)?;
-            let location = || Location::Body(String::new()).within(&json::token(&part.name));
-            match (object.get_mut(&part.name), is_array) {
-                (Some(Value::Array(items)), true) => items.push(value),
-                (Some(_), _) => {
-                    return Err(violation(Violation::new(location(), "repeated", "the field at most once")));
-                }
-                // An array may come as one part of JSON, or as one part for each item.
-                (None, true) if !value.is_array() => {
-                    object.insert(part.name.clone(), Value::Array(vec![value]));
-                }
-                (None, _) => {
-                    object.insert(part.name.clone(), value);
-                }
-            }
-        }
-        Ok(Value::Object(object))
-    }
-
-    fn judge_readings(
-        &self,
-        first: Value,
-        second: impl FnOnce() -> Result<Value, ContentFault>,
-    ) -> Result<(), ContentFault> {
-        let Some(schema) = &self.schema else { return Ok(()) };
-        if schema.accepts(&first) || second().is_ok_and(|second| schema.accepts(&second)) {
-            return Ok(());
-        }
-        judge(&first, Some(schema))
+        Some(media::Family::Multipart) => fields.check_multipart(body, boundary(media)).map(|()| None),
+        Some(media::Family::Text) => check_text(described, media, body).map(|()| None),
+        Some(media::Family::Bytes) if others == Others::Unchecked => Ok(None),
+        Some(media::Family::Bytes) | None => Err(malformed("contentType", "a body of another media type")),
     }
 }
 
-/// The value of a part: JSON where an object or array is wanted or said, text, or bytes.
-fn part_value(part: &multipart::Part<'_>, shape: &Shape, reading: Reading) -> Result<Value, ContentFault> {
-    let media = part.content_type.as_deref().and_then(MediaType::parse);
-    let said_json = media.is_some_and(|media| media::is_json(&media));
-    if said_json || (!shape.may_be_scalar() && shape.may_be_object()) {
-        return json::parse(part.body).map_err(|fault| {
-            let location = Location::Body(json::token(&part.name)).within(&fault.pointer);
-            ContentFault::Malformed(Violation::new(location, "json", fault.reason.expected()))
+fn check_json(
+    described: Option<&Described>,
+    media: Option<&MediaType>,
+    body: &Bytes,
+) -> Result<Value, ContentFault> {
+    check_charset(media)?;
+    let value = json::parse(body).map_err(|fault| {
+        let location = Location::Body(String::new()).within(&fault.pointer);
+        ContentFault::Malformed(Violation::new(location, "json", fault.reason.expected()))
+    })?;
+    match described {
+        Some(described) if !described.accepts(&value) => Err(described.explain(&value)),
+        Some(_) | None => Ok(value),
+    }
+}
+
+fn check_text(
+    described: Option<&Described>,
+    media: Option<&MediaType>,
+    body: &Bytes,
+) -> Result<(), ContentFault> {
+    check_charset(media)?;
+    let text = std::str::from_utf8(body).map_err(|_not_utf8| malformed("charset", "text in UTF-8"))?;
+    let Some(described) = described else { return Ok(()) };
+    let read = |reading| described.shape.scalar(text.to_owned(), reading);
+    let likeliest = read(Reading::First);
+    if described.accepts(&likeliest) || described.accepts(&read(Reading::Second)) {
+        return Ok(());
+    }
+    Err(described.explain(&likeliest))
+}
+
+/// RFC 8259 section 8.1, and the same for every other text: only UTF-8 is understood.
+fn check_charset(media: Option<&MediaType>) -> Result<(), ContentFault> {
+    match media.and_then(|media| media.parameter("charset")) {
+        Some(charset) if !form::is_utf8(charset) => Err(malformed("charset", "text in UTF-8")),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn boundary(media: Option<&MediaType>) -> &str {
+    media.and_then(|media| media.parameter("boundary")).unwrap_or_default()
+}
+
+impl Described {
+    pub(super) fn accepts(&self, value: &Value) -> bool {
+        self.schema.accepts(value)
+    }
+
+    /// Why `value` does not fit, with what was received where that is public.
+    pub(super) fn explain(&self, value: &Value) -> ContentFault {
+        let mut found = Violations::default();
+        self.schema.explain(value, &Location::Body(String::new()), &mut found);
+        found.tell_received(0, |violation| match &violation.location {
+            Location::Body(pointer) if self.shape.at(value, pointer).is_public() => value.pointer(pointer),
+            _ => None,
         });
+        ContentFault::Violations(found)
     }
-    Ok(match std::str::from_utf8(part.body) {
-        Ok(text) => shape.scalar(text.to_owned(), reading),
-        // One character for each byte, so that a schema can still count them.
-        Err(_bytes) => Value::String(part.body.iter().copied().map(char::from).collect()),
-    })
 }
 
-fn judge(value: &Value, schema: Option<&Schema>) -> Result<(), ContentFault> {
-    let Some(schema) = schema.filter(|schema| !schema.accepts(value)) else { return Ok(()) };
-    let mut found = Violations::default();
-    schema.explain(value, &Location::Body(String::new()), &mut found);
-    Err(ContentFault::Violations(found))
+impl Size {
+    fn check(self, body: &Bytes) -> Result<(), ContentFault> {
+        let (keyword, expected) = match (self.min, self.max) {
+            (Some(min), _) if body.len() < min => ("minLength", format!("at least {min} bytes")),
+            (_, Some(max)) if body.len() > max => ("maxLength", format!("at most {max} bytes")),
+            _ => return Ok(()),
+        };
+        let mut found = Violations::default();
+        found.push(Violation::new(Location::Body(String::new()), keyword, expected));
+        Err(ContentFault::Violations(found))
+    }
 }
 
-fn malformed(keyword: &str, expected: impl Into<String>) -> ContentFault {
+pub(super) fn malformed(keyword: &str, expected: impl Into<String>) -> ContentFault {
     ContentFault::Malformed(Violation::new(Location::Body(String::new()), keyword, expected))
 }
 
-fn violation(one: Violation) -> ContentFault {
-    let mut found = Violations::default();
-    found.push(one);
-    ContentFault::Violations(found)
-}
-
-/// No described form has as many fields.
-const FIELDS_MAX: usize = 1_000;
-
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{self, check};
-    use super::super::violation::RequestFault;
+    use super::super::sample::broken_body as broken;
     use proptest::prelude::*;
-
-    /// What is wrong with a body of a contract's `content`; nothing if it passes.
-    fn broken(content: &str, content_type: &str, body: &str) -> Option<String> {
-        let catalogue = sample::catalogue(&format!(
-            "paths:\n  /t:\n    post:\n      operationId: t\n      responses: {{'204': {{description: x}}}}\n      requestBody: {{required: true, content: {{{content}}}}}\n"
-        ));
-        match check(&catalogue, ("POST", "/api/v1/t"), &[("content-type", content_type)], body) {
-            Ok(_) => None,
-            Err(RequestFault::Malformed(one)) => Some(format!("malformed {}", one.keyword)),
-            Err(RequestFault::Violations(all)) => {
-                let first = &all.as_slice()[0];
-                Some(format!("{} {}", first.location, first.keyword))
-            }
-            Err(RequestFault::MediaType { .. }) => Some("media type".to_owned()),
-            Err(other) => panic!("{other:?}"),
-        }
-    }
-
-    const SCHEMA: &str = "schema: {type: object, required: [a], additionalProperties: false, properties: {a: {type: integer}, b: {type: array, items: {type: boolean}}, c: {type: object, required: [x]}, d: {type: string}}}";
-
-    #[test]
-    fn forms_are_read_by_their_schema() {
-        let form = format!("application/x-www-form-urlencoded: {{{SCHEMA}}}");
-        for (body, expected) in [
-            ("a=1", None),
-            ("a=1&b=true&b=false", None),
-            ("a=1&d=x+y%26", None),
-            ("a=1&d=2", None),
-            ("a=x", Some("body /a type")),
-            ("b=true", Some("body  required")),
-            ("a=1&b=maybe", Some("body /b/0 type")),
-            ("a=1&a=2", Some("body /a repeated")),
-            ("a=1&e=1", Some("body  additionalProperties")),
-            ("a=1&d=%", Some("malformed form")),
-            ("a=1&d=%FF", Some("malformed form")),
-        ] {
-            assert_eq!(
-                broken(&form, "application/x-www-form-urlencoded", body).as_deref(),
-                expected,
-                "{body}"
-            );
-        }
-        let many: Vec<String> = (0..=super::FIELDS_MAX).map(|n| format!("f{n}=")).collect();
-        assert_eq!(
-            broken(&form, "application/x-www-form-urlencoded", &many.join("&")).as_deref(),
-            Some("malformed form")
-        );
-    }
-
-    #[test]
-    fn the_fields_of_a_form_follow_their_encoding() {
-        let form = "application/x-www-form-urlencoded: {schema: {properties: {a: {type: array, items: {type: integer}}, f: {type: object, properties: {x: {type: integer}}}}}, encoding: {a: {explode: false}, f: {style: deepObject}}}";
-        for (body, expected) in [
-            ("a=1,2", None),
-            ("a=1,x", Some("body /a/1 type")),
-            ("f[x]=1", None),
-            ("f%5Bx%5D=no", Some("body /f/x type")),
-        ] {
-            assert_eq!(
-                broken(form, "application/x-www-form-urlencoded", body).as_deref(),
-                expected,
-                "{body}"
-            );
-        }
-    }
-
-    fn multipart(parts: &[(&str, &str)]) -> String {
-        let part = |(head, body): &(&str, &str)| {
-            format!("--b\r\nContent-Disposition: form-data; {head}\r\n\r\n{body}\r\n")
-        };
-        parts.iter().map(part).collect::<String>() + "--b--\r\n"
-    }
-
-    #[test]
-    fn multipart_forms_are_read_by_their_schema() {
-        let form = format!(
-            "multipart/form-data: {{{SCHEMA}, encoding: {{d: {{contentType: 'text/plain, image/*'}}}}}}"
-        );
-        for (parts, expected) in [
-            (&[("name=\"a\"", "1")][..], None),
-            (&[("name=\"a\"", "1"), ("name=\"b\"", "true"), ("name=\"b\"", "false")], None),
-            (&[("name=\"a\"", "1"), ("name=\"b\"\r\nContent-Type: application/json", "[true]")], None),
-            (&[("name=\"a\"", "1"), ("name=\"c\"", "{\"x\":1}")], None),
-            (&[("name=\"a\"", "1"), ("name=\"c\"", "{}")], Some("body /c required")),
-            (&[("name=\"a\"", "1"), ("name=\"c\"", "{")], Some("malformed json")),
-            (&[("name=\"a\"", "one")], Some("body /a type")),
-            (&[("name=\"a\"", "1"), ("name=\"a\"", "1")], Some("body /a repeated")),
-            (&[("name=\"e\"", "1"), ("name=\"a\"", "1")], Some("body  additionalProperties")),
-            (
-                &[("name=\"a\"", "1"), ("name=\"d\"; filename=\"x.png\"\r\nContent-Type: image/png", "x")],
-                None,
-            ),
-            (
-                &[("name=\"a\"", "1"), ("name=\"d\"\r\nContent-Type: text/html", "x")],
-                Some("body /d contentType"),
-            ),
-        ] {
-            let body = multipart(parts);
-            assert_eq!(
-                broken(&form, "multipart/form-data; boundary=b", &body).as_deref(),
-                expected,
-                "{body}"
-            );
-        }
-        assert_eq!(broken(&form, "multipart/form-data", &multipart(&[])).as_deref(), Some("malformed form"));
-        assert_eq!(
-            broken(&form, "multipart/form-data; boundary=c", &multipart(&[])).as_deref(),
-            Some("malformed form")
-        );
-    }
 
     #[test]
     fn the_narrowest_media_type_decides() {

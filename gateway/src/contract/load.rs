@@ -4,6 +4,8 @@
 
 mod body;
 mod fields;
+#[cfg(test)]
+mod objects;
 mod operation;
 mod parameter;
 mod uses;
@@ -17,10 +19,12 @@ use serde_json::Value;
 
 use super::keyword::Dialect;
 use super::lifecycle::{Lifecycle, WrittenLifecycle};
+use super::media::MediaRange;
 use super::operation::{Contract, Operation};
 use super::route::{Routes, Template};
 use super::schemas::{Engine, Schemas};
 use super::settings::WrittenSettings;
+use super::shape::Shapes;
 use super::source::{At, Source};
 use super::target::Target;
 use super::version::{Versioning, WrittenVersioning};
@@ -51,10 +55,13 @@ pub(super) enum Missing {
 struct Reader<'s> {
     source: &'s Source,
     schemas: Schemas<'s>,
+    shapes: Shapes<'s>,
     missing: Missing,
     mistakes: Diagnostics,
     /// `x-gateway` of the document: the defaults of its operations.
     defaults: WrittenSettings,
+    /// The media types that the operation being read takes unchecked.
+    unchecked: Vec<MediaRange>,
     /// Where each `operationId` stands.
     operation_ids: BTreeMap<String, At>,
     marking: uses::Marking,
@@ -73,9 +80,11 @@ pub(super) fn load(
     let mut reader = Reader {
         source: &source,
         schemas: Schemas::new(&source, dialect, engine(&source)),
+        shapes: Shapes::new(&source),
         missing,
         mistakes: Diagnostics::new(),
         defaults: WrittenSettings::default(),
+        unchecked: Vec::new(),
         operation_ids: BTreeMap::new(),
         marking: uses::Marking::new(&source, dialect),
     };
@@ -127,6 +136,7 @@ impl Reader<'_> {
             let at = root.key("webhooks");
             self.mistakes.push(self.source.warning(&at, "webhooks are described but not served"));
         }
+        self.check_components(&root.key("components"));
         let settings = root.key("x-gateway");
         if self.source.value(&settings).is_some() {
             self.defaults = self.mistakes.keep(self.source.part(&settings)).unwrap_or_default();
@@ -151,6 +161,20 @@ impl Reader<'_> {
             // The text of a large contract is not kept for it.
             place: self.source.key_place(&settings.key("versioning")).hidden(),
         })
+    }
+
+    /// Components are read where something refers to them; these are the parts that nothing else looks at.
+    fn check_components(&mut self, at: &At) {
+        if self.source.value(at).is_none() {
+            return;
+        }
+        self.check_fields(at, fields::COMPONENTS);
+        let schemes = at.key("securitySchemes");
+        for name in self.keys(&schemes) {
+            if let Some(scheme) = self.follow(&schemes.key(&name)) {
+                self.check_fields(&scheme, fields::SECURITY_SCHEME);
+            }
+        }
     }
 
     fn lifecycle(
@@ -181,6 +205,7 @@ impl Reader<'_> {
         let servers = self.source.value(at).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let mut base: Option<String> = None;
         for (n, server) in servers.iter().enumerate() {
+            self.check_fields(&at.item(n), fields::SERVER);
             let at = at.item(n).key("url");
             let url = server.get("url").and_then(Value::as_str).unwrap_or_default();
             match (path_of_server(url), &base) {
@@ -248,7 +273,7 @@ impl Reader<'_> {
     ) -> Vec<Arc<Operation>> {
         let Some(item) = self.follow(written) else { return Vec::new() };
         self.check_fields(&item, fields::PATH_ITEM);
-        self.refuse_servers(&item);
+        self.check_servers(&item, &contract.base_path);
         let mut operations = Vec::new();
         for (word, method) in METHODS {
             let at = item.key(word);
@@ -267,12 +292,19 @@ impl Reader<'_> {
         operations
     }
 
-    fn refuse_servers(&mut self, at: &At) {
-        if self.source.member(at, "servers").is_some() {
-            let at = at.key("servers");
-            let told = self.source.error(&at, "`servers` of a path or operation cannot be followed");
-            self.mistakes.push(told.help("name the upstream in `x-gateway`"));
-        }
+    /// Servers of a path or an operation: which host serves is for `x-gateway` to say, and the path has to be
+    /// that of the contract.
+    fn check_servers(&mut self, at: &At, base: &str) {
+        let at = at.key("servers");
+        let Some(servers) = self.source.value(&at).and_then(Value::as_array) else { return };
+        let urls = servers.iter().map(|server| server.get("url").and_then(Value::as_str).unwrap_or_default());
+        let same = urls.map(path_of_server).all(|path| path.as_deref() == Some(base));
+        let told = if same {
+            self.source.warning(&at, "`servers` of a path or operation are ignored")
+        } else {
+            self.source.error(&at, "`servers` of a path or operation cannot be followed to another path")
+        };
+        self.mistakes.push(told.help("name the upstream in `x-gateway`"));
     }
 
     /// What a value or its reference leads to.
@@ -304,7 +336,7 @@ impl Reader<'_> {
         };
         for key in members.keys().filter(|key| !known.contains(&key.as_str())) {
             // Extensions of other tools are none of our business; one that looks like ours is.
-            let ours = key.starts_with("x-gateway") || key.starts_with("x-gatway");
+            let ours = key.starts_with("x-gateway") || strsim::damerau_levenshtein(key, "x-gateway") <= 2;
             if key.starts_with("x-") && !ours {
                 continue;
             }
@@ -526,12 +558,22 @@ paths:
             (one("requestBody: {content: {json: {}}}"), "`json` is not a media type"),
             (
                 one("requestBody: {content: {application/xml: {schema: {type: object}}}}"),
-                "checked for type and size only",
+                "cannot be checked against their schema",
             ),
             (
-                one("requestBody: {content: {multipart/form-data: {encoding: {a: {headers: {}}}}}}"),
-                "described but not checked",
+                one("requestBody: {required: true, content: {application/xml: {schema: {type: object}}}}"),
+                "so every call is refused",
             ),
+            (
+                one(
+                    "x-gateway: {unchecked: [application/xml]}, requestBody: {content: {application/xml: {schema: {type: object}}}}",
+                ),
+                "checked for type and size only",
+            ),
+            (one("x-gateway: {unchecked: [xml]}"), "`xml` in `x-gateway.unchecked` is not a media type"),
+            (one("x-gateway: {streamed: true, request_codings: [gzip]}"), "takes no coded bodies"),
+            (one("x-gateway: {sample: 0.5}"), "`sample` is for `strictness: report`"),
+            (one("x-gateway: {strictness: report, sample: 2}"), "openapi.yaml:8"),
             (
                 one("requestBody: {content: {multipart/form-data: {encoding: {a: {contentType: x}}}}}"),
                 "`x` is not a media type",

@@ -21,13 +21,25 @@ pub(super) struct MediaType {
     parameters: Vec<(String, String)>,
 }
 
+/// How bodies of a media type are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    Json,
+    UrlEncoded,
+    Multipart,
+    Text,
+    /// By nothing here.
+    Bytes,
+}
+
 /// How narrowly a range fits; more is narrower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fit {
     Any,
     Kind,
     Exact,
-    Parameters,
+    /// With so many parameters that the range names.
+    Parameters(usize),
 }
 
 impl MediaRange {
@@ -58,16 +70,38 @@ impl MediaRange {
     /// Whether and how narrowly `media` is in this range. Parameters that the contract does not name
     /// do not matter.
     pub(super) fn fit(&self, media: &MediaType) -> Option<Fit> {
-        let named = self.parameters.iter().all(|own| media.parameters.contains(own));
+        let named = self.parameters.iter().all(|(name, value)| match media.parameter(name) {
+            // Only UTF-8 is read, so whether it is said makes no difference.
+            None => name == "charset",
+            Some(said) if name == "charset" => said.eq_ignore_ascii_case(value),
+            Some(said) => said == value,
+        });
         match (&*self.kind, &*self.subtype) {
             _ if !named => None,
             ("*", "*") => Some(Fit::Any),
             (kind, "*") => (kind == media.kind).then_some(Fit::Kind),
             (kind, subtype) if kind == media.kind && subtype == media.subtype => {
-                Some(if self.parameters.is_empty() { Fit::Exact } else { Fit::Parameters })
+                Some(match self.parameters.len() {
+                    0 => Fit::Exact,
+                    count => Fit::Parameters(count),
+                })
             }
             _ => None,
         }
+    }
+
+    /// How its bodies are read; nothing for a range, whose bodies each have a type of their own.
+    pub(super) fn family(&self) -> Option<Family> {
+        (&*self.subtype != "*").then(|| family(&self.kind, &self.subtype))
+    }
+
+    /// Whether it is the same range, however it is written.
+    pub(super) fn means(&self, other: &Self) -> bool {
+        let same =
+            |one: &[(String, String)], other: &[(String, String)]| one.iter().all(|p| other.contains(p));
+        self.essence() == other.essence()
+            && same(&self.parameters, &other.parameters)
+            && same(&other.parameters, &self.parameters)
     }
 
     /// Type and subtype, lower case.
@@ -88,18 +122,33 @@ impl MediaType {
         Some(Self { kind: kind.to_ascii_lowercase(), subtype: subtype.to_ascii_lowercase(), parameters })
     }
 
+    /// Whether it is no type of one body, but a range.
+    pub(super) fn is_range(&self) -> bool {
+        self.kind == "*" || self.subtype == "*"
+    }
+
+    /// How its bodies are read.
+    pub(super) fn family(&self) -> Family {
+        family(&self.kind, &self.subtype)
+    }
+
     /// The value of a parameter.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// Whether a body of this type is JSON: RFC 6839 section 3.1, the suffix `+json`.
-pub(super) fn is_json(media: &MediaType) -> bool {
-    is_json_essence(&media.kind, &media.subtype)
+fn family(kind: &str, subtype: &str) -> Family {
+    match (kind, subtype) {
+        _ if is_json_essence(kind, subtype) => Family::Json,
+        ("application", "x-www-form-urlencoded") => Family::UrlEncoded,
+        ("multipart", "form-data") => Family::Multipart,
+        ("text", subtype) if subtype != "xml" && !subtype.ends_with("+xml") => Family::Text,
+        _ => Family::Bytes,
+    }
 }
 
-/// The same, by type and subtype in lower case.
+/// Whether a body of this type and subtype, in lower case, is JSON: RFC 6839 section 3.1, the suffix `+json`.
 pub(super) fn is_json_essence(kind: &str, subtype: &str) -> bool {
     (kind == "application" && subtype == "json") || subtype.ends_with("+json")
 }
@@ -119,6 +168,7 @@ pub(super) fn is_acceptable(accept: &str, offered: &[MediaRange]) -> bool {
 struct AcceptRange {
     kind: String,
     subtype: String,
+    parameters: Vec<(String, String)>,
     refused: bool,
 }
 
@@ -156,6 +206,14 @@ impl AcceptRange {
     fn specificity(&self, offer: &MediaRange) -> Option<Fit> {
         let (kind, subtype) = offer.essence();
         let meets = |own: &str, offered: &str| own == offered || offered == "*";
+        // A parameter that the contract does not name may still be one of the answer's.
+        let differs = |(name, value): &(String, String)| {
+            let offered = offer.parameters.iter().find(|(own, _)| own == name);
+            offered.is_some_and(|(_, own)| !own.eq_ignore_ascii_case(value))
+        };
+        if self.parameters.iter().any(differs) {
+            return None;
+        }
         match (self.kind.as_str(), self.subtype.as_str()) {
             ("*", "*") => Some(Fit::Any),
             (own, "*") => meets(own, kind).then_some(Fit::Kind),
@@ -172,7 +230,7 @@ fn accept_ranges(accept: &str) -> Option<Vec<AcceptRange>> {
         // RFC 9110 section 12.4.2: a weight of 0 means "not acceptable".
         let weight = parameters.iter().find(|(name, _)| name == "q").map(|(_, weight)| weight.as_str());
         let refused = weight.is_some_and(|weight| weight.bytes().all(|b| matches!(b, b'0' | b'.')));
-        ranges.push(AcceptRange { kind, subtype, refused });
+        ranges.push(AcceptRange { kind, subtype, parameters, refused });
     }
     (!ranges.is_empty()).then_some(ranges)
 }
@@ -257,7 +315,12 @@ mod tests {
             ("text/*", "text/csv", Some(Fit::Kind)),
             ("text/*", "application/csv", None),
             ("*/*", "image/png", Some(Fit::Any)),
-            ("a/b; version=1", "a/b; version=1", Some(Fit::Parameters)),
+            ("a/b; version=1", "a/b; version=1", Some(Fit::Parameters(1))),
+            ("a/b; version=1; x=y", "a/b; x=y; version=1", Some(Fit::Parameters(2))),
+            ("a/b; version=1; x=y", "a/b; version=1", None),
+            ("a/b; charset=utf-8", "a/b; Charset=UTF-8", Some(Fit::Parameters(1))),
+            ("a/b; charset=utf-8", "a/b", Some(Fit::Parameters(1))),
+            ("a/b; charset=utf-8", "a/b; charset=utf-16", None),
             ("a/b; version=1", "a/b; version=2", None),
             ("a/b; version=1", "a/b", None),
         ] {
@@ -278,6 +341,10 @@ mod tests {
             ("*/*, application/json;q=0", "application/json", false),
             ("application/json;q=0.0, application/*", "application/json", false),
             ("application/vnd.x+json; version=1", "application/vnd.x+json", true),
+            ("a/b; version=1", "a/b; version=1", true),
+            ("a/b; version=2", "a/b; version=1", false),
+            ("a/b; version=2, */*;q=0.1", "a/b; version=1", true),
+            ("a/b; charset=UTF-8", "a/b; charset=utf-8", true),
             ("text/html,,", "text/*", true),
             ("", "application/json", true),
             ("nonsense", "application/json", true),

@@ -15,11 +15,14 @@ mod adapt;
 mod brownout;
 mod catalogue;
 mod choose;
+mod coding;
 mod content;
+mod cookie;
 mod cores;
 pub mod diff;
 mod direction;
 mod field;
+mod form;
 mod format;
 mod json;
 mod keyword;
@@ -33,6 +36,7 @@ mod percent;
 mod request;
 mod response;
 mod route;
+mod sampling;
 mod schema;
 mod schemas;
 mod security;
@@ -49,6 +53,8 @@ mod violation;
 mod conformance;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod tables;
 
 pub use brownout::{Brownout, POSITIONS};
 pub use catalogue::{Catalogue, Chosen, Matched, NoMatch};
@@ -60,7 +66,8 @@ pub use operation::{Contract, Operation};
 pub use request::CheckedRequest;
 pub use security::{Requirement, Scopes};
 pub use settings::{
-    Kind, KindSet, OperationLimit, Settings, Strength, Strictness, UnknownParameters, extension_schema,
+    Coding, Kind, KindSet, OperationLimit, Settings, Strength, Strictness, UnknownParameters,
+    extension_schema,
 };
 pub use target::{PAIRS_MAX, TARGET_BYTES_MAX, Target, TargetError};
 pub use uses::Used;

@@ -2,12 +2,21 @@
 //!
 //! It finds the parts and their names; what they should be is for others.
 
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+
 /// One part of a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part<'a> {
     pub(super) name: String,
-    pub(super) content_type: Option<String>,
+    pub(super) headers: HeaderMap,
     pub(super) body: &'a [u8],
+}
+
+impl Part<'_> {
+    /// The media type, as the part says it.
+    pub(super) fn content_type(&self) -> Option<&str> {
+        self.headers.get(CONTENT_TYPE)?.to_str().ok()
+    }
 }
 
 /// The parts of `body` between lines of `boundary`; nothing if it is not a multipart body.
@@ -44,19 +53,32 @@ fn read_part(part: &[u8]) -> Option<Part<'_>> {
     let (head, body) = part.split_at_checked(end)?;
     let body = body.strip_prefix(b"\r\n\r\n")?;
     let head = std::str::from_utf8(head).ok()?;
-    let (mut name, mut content_type) = (None, None);
+    let (mut name, mut headers) = (None, HeaderMap::new());
     for line in head.split("\r\n") {
         let (field, value) = line.split_once(':')?;
         let value = value.trim_matches([' ', '\t']);
-        match field.to_ascii_lowercase().as_str() {
-            "content-disposition" if name.is_none() => name = Some(field_name(value)?),
-            "content-type" if content_type.is_none() => content_type = Some(value.to_owned()),
+        let field = HeaderName::from_bytes(field.as_bytes()).ok()?;
+        if headers.len() >= HEADERS_MAX {
+            return None;
+        }
+        match field {
+            CONTENT_DISPOSITION if name.is_none() => name = Some(field_name(value)?),
+            CONTENT_TYPE if !headers.contains_key(CONTENT_TYPE) => {}
+            // Which of two counts is for each reader to guess.
+            CONTENT_DISPOSITION | CONTENT_TYPE => return None,
             // RFC 7578 section 4.7: a part's transfer encoding is deprecated, and would hide the text.
-            "content-disposition" | "content-type" | "content-transfer-encoding" => return None,
+            _ if field == TRANSFER_ENCODING && !is_plain(value) => return None,
             _ => {}
         }
+        // A name in UTF-8 is no ASCII, and read above.
+        headers.append(field, HeaderValue::from_bytes(value.as_bytes()).ok()?);
     }
-    Some(Part { name: name?, content_type, body })
+    Some(Part { name: name?, headers, body })
+}
+
+/// RFC 2045 section 6.2: these leave the bytes as they are.
+fn is_plain(encoding: &str) -> bool {
+    ["7bit", "8bit", "binary"].iter().any(|plain| encoding.eq_ignore_ascii_case(plain))
 }
 
 /// The `name` in `form-data; name="x"; filename="y"`. RFC 7578 section 4.2.
@@ -92,6 +114,9 @@ fn position(text: &[u8], wanted: &[u8]) -> Option<usize> {
     text.windows(wanted.len()).position(|window| window == wanted)
 }
 
+const TRANSFER_ENCODING: HeaderName = HeaderName::from_static("content-transfer-encoding");
+/// More than any client writes, or any contract describes.
+const HEADERS_MAX: usize = 32;
 /// No described form has as many fields.
 const PARTS_MAX: usize = 256;
 
@@ -112,7 +137,7 @@ mod tests {
         let found = parts(body.as_bytes(), "b").unwrap();
         assert_eq!(found.len(), 2);
         assert_eq!((found[0].name.as_str(), found[0].body), ("a", &b"1"[..]));
-        assert_eq!(found[1].content_type.as_deref(), Some("text/plain"));
+        assert_eq!(found[1].content_type(), Some("text/plain"));
         assert_eq!((found[1].name.as_str(), found[1].body), ("f", &b"two\r\nlines"[..]));
         assert_eq!(parts(b"--b--", "b"), Some(vec![]));
     }

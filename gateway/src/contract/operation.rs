@@ -6,9 +6,10 @@ use std::sync::Arc;
 use http::{HeaderName, Method};
 
 use super::lifecycle::Lifecycle;
-use super::parameter::{Parameters, Place};
+use super::parameter::{Parameter, Parameters, Place};
 use super::request::RequestBody;
 use super::response::Responses;
+use super::sampling::Sampler;
 use super::security::Requirement;
 use super::settings::Settings;
 use super::target::Target;
@@ -91,6 +92,7 @@ pub struct Operation {
     pub(super) body: Option<RequestBody>,
     pub(super) body_fields: BodyFields,
     pub(super) responses: Responses,
+    pub(super) sampler: Sampler,
 }
 
 impl Operation {
@@ -148,6 +150,12 @@ impl Operation {
         &self.settings
     }
 
+    /// Whether the next answer is looked at where broken ones are only reported.
+    #[must_use]
+    pub fn samples_answer(&self) -> bool {
+        self.sampler.takes()
+    }
+
     /// Its own lifecycle, or its contract's.
     #[must_use]
     pub const fn lifecycle(&self) -> &Lifecycle {
@@ -184,7 +192,7 @@ impl Operation {
             .iter()
             .filter(|p| matches!(p.place, Place::Path | Place::Query) && p.claims(name));
         let first = named.next();
-        first.is_none_or(|parameter| parameter.personal) || named.any(|parameter| parameter.personal)
+        first.is_none_or(Parameter::is_personal) || named.any(Parameter::is_personal)
     }
 }
 
@@ -198,7 +206,7 @@ impl Operation {
     /// The names of its path and query parameters that are personal data.
     pub fn personal_parameter_names(&self) -> impl Iterator<Item = &str> {
         let addressed = |place: &Place| matches!(place, Place::Path | Place::Query);
-        self.parameters.iter().filter(move |p| addressed(&p.place) && p.personal).map(|p| &*p.name)
+        self.parameters.iter().filter(move |p| addressed(&p.place) && p.is_personal()).map(|p| &*p.name)
     }
 
     /// The header fields that its responses are described with.

@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use http::header::{COOKIE, HeaderName};
+use http::header::HeaderName;
 use serde_json::Value;
 
+use super::cookie;
 use super::field::Field;
 use super::json;
 use super::schema::Schema;
@@ -24,7 +25,7 @@ pub(super) struct Parameter {
     pub(super) place: Place,
     pub(super) required: bool,
     pub(super) allow_empty: bool,
-    pub(super) personal: bool,
+    pub(super) mark: Mark,
     pub(super) form: Form,
     /// What is counted and told of its use, where it is deprecated or watched.
     pub(super) field: Option<Arc<Field>>,
@@ -33,10 +34,29 @@ pub(super) struct Parameter {
 }
 
 impl Parameter {
+    /// Whether its value is personal data.
+    pub(super) fn is_personal(&self) -> bool {
+        self.mark == Mark::Personal
+    }
+
     /// Whether its name may stand in one query more than once.
     pub(super) fn is_repeatable(&self) -> bool {
-        matches!(&self.form, Form::Styled { style: Style::Form, explode: Explode::Yes, shape, .. } if shape.may_be_array())
+        match &self.form {
+            Form::Styled { style: Style::DeepObject, .. } | Form::Json(_) | Form::Text(_) => false,
+            Form::Styled { explode, shape, .. } => *explode == Explode::Yes && shape.may_be_array(),
+        }
     }
+}
+
+/// Who may be told a parameter's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// Nobody but the upstream.
+    Unmarked,
+    /// The same, and it is redacted wherever it would be recorded.
+    Personal,
+    /// Whoever sent it.
+    Public,
 }
 
 /// Where a parameter is found.
@@ -101,7 +121,7 @@ impl Parameters {
                     let read = header_text(headers, name);
                     parameter.check_plain(read, found);
                 }
-                Place::Cookie => parameter.check_plain(cookie_text(headers, &parameter.name), found),
+                Place::Cookie => parameter.check_cookie(headers, found),
             }
         }
         if self.unknown == UnknownParameters::Refuse {
@@ -147,14 +167,15 @@ impl Parameter {
     /// Whether a query pair of this name belongs to the parameter.
     pub(super) fn claims(&self, name: &str) -> bool {
         match &self.form {
-            Form::Styled { style: Style::DeepObject, .. } => {
-                name.strip_prefix(&*self.name).is_some_and(|rest| rest.starts_with('['))
+            Form::Styled { style: Style::DeepObject, shape, .. } => {
+                let rest = name.strip_prefix(&*self.name);
+                rest.is_some_and(|rest| rest.starts_with('[') || (rest.is_empty() && shape.may_be_scalar()))
             }
             Form::Styled { style: Style::Form, explode: Explode::Yes, shape, .. }
                 if shape.may_be_object() =>
             {
                 let is_own = name == &*self.name && (shape.may_be_array() || shape.may_be_scalar());
-                is_own || shape.invites_others() || shape.property_names().any(|own| own == name)
+                is_own || shape.invites_others() || shape.names(name)
             }
             Form::Styled { .. } | Form::Json(_) | Form::Text(_) => name == &*self.name,
         }
@@ -201,7 +222,18 @@ impl Parameter {
         }
     }
 
-    /// Header fields and cookies, whose text has no percent-encoding.
+    fn check_cookie(&self, headers: &HeaderMap, found: &mut Violations) {
+        let Form::Styled { explode, shape, schema, .. } = &self.form else {
+            return self.check_plain(cookie::text(headers, &self.name), found);
+        };
+        match cookie::read(headers, &self.name, *explode, shape) {
+            Ok(None) => self.check_absent(found),
+            Ok(Some(ways)) => self.judge_ways(Ok(ways), shape, schema, found),
+            Err(wrong) => self.judge_ways(Err(wrong), shape, schema, found),
+        }
+    }
+
+    /// Header fields, whose text has no percent-encoding, and cookies of a media type.
     pub(super) fn check_plain(&self, read: Result<Option<String>, NotInStyle>, found: &mut Violations) {
         let text = match read {
             Ok(Some(text)) => text,
@@ -246,7 +278,7 @@ impl Parameter {
             }
         }
         if let Some(value) = likeliest {
-            schema.explain(&value, &self.location(), found);
+            self.explain(&value, schema, found);
         }
     }
 
@@ -259,7 +291,15 @@ impl Parameter {
 
     fn judge(&self, value: &Value, schema: &Schema, found: &mut Violations) {
         if !schema.accepts(value) {
-            schema.explain(value, &self.location(), found);
+            self.explain(value, schema, found);
+        }
+    }
+
+    fn explain(&self, value: &Value, schema: &Schema, found: &mut Violations) {
+        let before = found.len();
+        schema.explain(value, &self.location(), found);
+        if self.mark == Mark::Public {
+            found.tell_received(before, |_| Some(value));
         }
     }
 }
@@ -279,30 +319,6 @@ pub(super) fn header_text(headers: &HeaderMap, name: &HeaderName) -> Result<Opti
     Ok(joined)
 }
 
-/// The text of a cookie. RFC 6265 section 4.2.1.
-pub(super) fn cookie_text(headers: &HeaderMap, name: &str) -> Result<Option<String>, NotInStyle> {
-    let mut value: Option<&str> = None;
-    for field in headers.get_all(COOKIE) {
-        let Ok(text) = field.to_str() else {
-            return Err(NotInStyle { keyword: "type", expected: "visible ASCII characters".to_owned() });
-        };
-        for pair in text.split(';').map(|pair| pair.trim_matches([' ', '\t'])) {
-            let Some((_, text)) = pair.split_once('=').filter(|(own, _)| *own == name) else { continue };
-            // Which of two cookies of one name counts is for each server to guess; so neither does.
-            if value.replace(text).is_some() {
-                return Err(NotInStyle {
-                    keyword: "repeated",
-                    expected: "the cookie at most once".to_owned(),
-                });
-            }
-        }
-    }
-    // RFC 6265 section 4.1.1: the value may stand in double quotes.
-    let unquoted =
-        |text: &str| text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text).to_owned();
-    Ok(value.map(unquoted))
-}
-
 /// A name that a caller chose is quoted back only so far.
 const NAME_SHOWN_MAX: usize = 64;
 
@@ -311,6 +327,8 @@ mod tests {
     use super::super::sample;
     use super::super::violation::RequestFault;
     use super::*;
+    use http::HeaderValue;
+    use proptest::prelude::*;
 
     /// The keyword that a request breaks, with the parameter `p` described as given; none if it passes.
     fn broken(parameter: &str, target: &str, fields: &[(&str, &str)]) -> Option<String> {
@@ -323,6 +341,32 @@ mod tests {
             Ok(_) => None,
             Err(RequestFault::Violations(found)) => Some(found.as_slice()[0].keyword.clone()),
             Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn any_bytes_of_a_header_or_cookie_are_answered(
+            value in proptest::collection::vec(any::<u8>(), 0..40),
+            kind in 0..4_usize,
+            explode in any::<bool>(),
+        ) {
+            let Ok(value) = HeaderValue::from_bytes(&value) else { return Ok(()) };
+            let schema = ["{type: integer}", "{type: array, items: {type: integer}}", "{type: object, properties: {a: {type: integer}}}", "{}"][kind];
+            for (place, field) in [("header", "p"), ("cookie", "cookie")] {
+                let catalogue = sample::catalogue(&format!(
+                    "paths: {{/t: {{get: {{operationId: t, responses: {{'204': {{description: x}}}}, parameters: [{{name: p, in: {place}, explode: {explode}, schema: {schema}}}]}}}}}}\n"
+                ));
+                let operation = &catalogue.operations()[0];
+                let mut parts = sample::head("GET", &[]);
+                parts.headers.insert(field, value.clone());
+                let target = Target::from_origin_form("/api/v1/t").unwrap();
+                let matched = sample::find(&catalogue, "GET", &target).unwrap();
+                let check = || operation.check_request(&parts, &matched, &target, &bytes::Bytes::new()).err();
+                // The same bytes, the same answer.
+                prop_assert_eq!(check(), check());
+            }
         }
     }
 

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use http::request::Parts;
 use serde_json::Value;
 
 use super::catalogue::Matched;
-use super::content::{Content, ContentFault, Form};
+use super::content::{Content, ContentFault};
 use super::media;
 use super::operation::Operation;
 use super::target::Target;
@@ -59,7 +59,7 @@ impl Operation {
     /// # Errors
     /// The first fault, in the order of the statuses that they mean.
     pub fn check_request_head(&self, parts: &Parts) -> Result<(), RequestFault> {
-        check_coding(&parts.headers)?;
+        self.coding(&parts.headers)?;
         match announced(parts) {
             Announced::Body => self.check_media_type(&parts.headers)?,
             Announced::Nothing if self.takes_empty_form(&parts.headers) => {}
@@ -69,7 +69,7 @@ impl Operation {
         self.check_accept(&parts.headers)
     }
 
-    /// Judges the whole request: head, parameters and body.
+    /// Judges the whole request: head, parameters and body. `body` is what [`Self::decode`] gave.
     ///
     /// # Errors
     /// What is wrong with it; violations of parameters and body together.
@@ -80,7 +80,7 @@ impl Operation {
         target: &Target,
         body: &Bytes,
     ) -> Result<CheckedRequest, RequestFault> {
-        check_coding(&parts.headers)?;
+        self.coding(&parts.headers)?;
         self.check_accept(&parts.headers)?;
         let mut found = Violations::default();
         self.parameters.check(&parts.headers, target, matched.values(), &mut found);
@@ -117,17 +117,17 @@ impl Operation {
                 self.check_absent_body()?;
                 return Ok(CheckedRequest { media_type: None, json: None, body: body.clone() });
             }
-            Some(_) | None => return Err(RequestFault::MediaType { accepted: Vec::new() }),
+            Some(_) | None => return Err(self.media_type_fault()),
         };
         let entry = content_type.and_then(|content_type| described.content.entry(content_type));
-        let (entry, media) = entry.ok_or_else(|| described.media_type_fault())?;
+        let (entry, media) = entry.ok_or_else(|| self.media_type_fault())?;
         let json = match entry.check(media.as_ref(), body) {
             Ok(json) => json,
             Err(ContentFault::Malformed(violation)) => {
                 return Err(RequestFault::Malformed(violation.under(&described.pointer)));
             }
             Err(ContentFault::Violations(more)) => {
-                more.into_iter().for_each(|one| found.push(one));
+                found.append(more);
                 None
             }
         };
@@ -138,7 +138,7 @@ impl Operation {
     fn takes_empty_form(&self, headers: &HeaderMap) -> bool {
         let content = self.body.as_ref().map(|described| &described.content);
         let entry = content.zip(content_type(headers)).and_then(|(content, media)| content.entry(media));
-        entry.is_some_and(|(entry, _)| matches!(entry.form, Form::UrlEncoded(_)))
+        entry.is_some_and(|(entry, media)| entry.takes_empty_form(media.as_ref()))
     }
 
     fn check_absent_body(&self) -> Result<(), RequestFault> {
@@ -150,11 +150,15 @@ impl Operation {
     }
 
     fn check_media_type(&self, headers: &HeaderMap) -> Result<(), RequestFault> {
-        let Some(described) = &self.body else {
-            return Err(RequestFault::MediaType { accepted: Vec::new() });
-        };
+        let Some(described) = &self.body else { return Err(self.media_type_fault()) };
         let entry = content_type(headers).and_then(|content_type| described.content.entry(content_type));
-        entry.map(|_| ()).ok_or_else(|| described.media_type_fault())
+        entry.map(|_| ()).ok_or_else(|| self.media_type_fault())
+    }
+
+    fn media_type_fault(&self) -> RequestFault {
+        let ranges = self.body.iter().flat_map(|described| described.content.ranges());
+        let accepted = ranges.map(|range| range.text().to_owned()).collect();
+        RequestFault::MediaType { accepted, method: self.method.clone() }
     }
 
     /// RFC 9110 section 12.5.1. Several lines of the field are one list: section 5.3.
@@ -169,13 +173,6 @@ impl Operation {
             return Ok(());
         }
         Err(RequestFault::NotAcceptable { offered: offered.iter().map(|o| o.text().to_owned()).collect() })
-    }
-}
-
-impl RequestBody {
-    fn media_type_fault(&self) -> RequestFault {
-        let accepted = self.content.ranges().iter().map(|range| range.text().to_owned()).collect();
-        RequestFault::MediaType { accepted }
     }
 }
 
@@ -197,12 +194,6 @@ fn announced(parts: &Parts) -> Announced {
         None if parts.version <= http::Version::HTTP_11 => Announced::Nothing,
         None => Announced::Unsaid,
     }
-}
-
-/// RFC 9110 section 8.4: a coded body would reach the upstream unchecked.
-fn check_coding(headers: &HeaderMap) -> Result<(), RequestFault> {
-    let plain = |coding: &http::HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
-    if headers.get_all(CONTENT_ENCODING).iter().all(plain) { Ok(()) } else { Err(RequestFault::Encoding) }
 }
 
 /// The one `Content-Type`; RFC 9110 section 8.3: it is not a list, so two are none.
@@ -309,10 +300,11 @@ paths:
 
     #[test]
     fn media_types_are_the_described_ones() {
-        let accepted = |accepted: &[&str]| RequestFault::MediaType {
+        let accepted = |method: http::Method, accepted: &[&str]| RequestFault::MediaType {
             accepted: accepted.iter().map(|a| (*a).to_owned()).collect(),
+            method,
         };
-        let described = accepted(&["application/json", "text/*"]);
+        let described = accepted(http::Method::POST, &["application/json", "text/*"]);
         for (target, fields, body, fault) in [
             (POST, &[("content-type", "text/csv")][..], "abc", None),
             (POST, &[], "{}", Some(described.clone())),
@@ -325,7 +317,7 @@ paths:
                 Some(described.clone()),
             ),
             (POST, &[("content-type", "json")], "{}", Some(described)),
-            (("GET", "/api/v1/orders"), JSON, "{}", Some(accepted(&[]))),
+            (("GET", "/api/v1/orders"), JSON, "{}", Some(accepted(http::Method::GET, &[]))),
         ] {
             assert_eq!(check(&catalogue(), target, fields, body).err(), fault, "{fields:?}");
         }
@@ -337,10 +329,11 @@ paths:
             let fields = [("content-type", "application/json"), ("content-encoding", coding)];
             assert_eq!(
                 check(&catalogue(), POST, &fields, "{}").err(),
-                Some(RequestFault::Encoding),
+                Some(RequestFault::Encoding { accepted: "identity" }),
                 "{coding}"
             );
-            assert_eq!(check_head("create", &fields, http::Version::HTTP_11), Err(RequestFault::Encoding));
+            let head = check_head("create", &fields, http::Version::HTTP_11);
+            assert_eq!(head, Err(RequestFault::Encoding { accepted: "identity" }));
         }
         let fields = [("content-type", "text/plain"), ("content-encoding", "Identity")];
         assert!(check(&catalogue(), POST, &fields, "abc").is_ok());

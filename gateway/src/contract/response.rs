@@ -55,6 +55,11 @@ impl StatusRange {
         }
     }
 
+    /// Whether it describes only answers that have no content.
+    pub(super) const fn is_bare(self) -> bool {
+        matches!(self, Self::Class(1) | Self::One(100..=199 | 204 | 304))
+    }
+
     /// Whether callers hope for it: `Accept` is about these.
     fn is_hoped_for(self) -> bool {
         match self {
@@ -198,7 +203,7 @@ fn check_content(
         Ok(_) => Ok(()),
         Err(ContentFault::Malformed(violation)) => Err(ResponseFault::Malformed(violation)),
         Err(ContentFault::Violations(more)) => {
-            more.into_iter().for_each(|one| found.push(one));
+            found.append(more);
             Ok(())
         }
     }

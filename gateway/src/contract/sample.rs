@@ -81,3 +81,20 @@ pub(super) fn violations(result: Result<CheckedRequest, RequestFault>) -> Vec<Vi
         other => panic!("violations were wanted, not {other:?}"),
     }
 }
+
+/// What is wrong with a body of a contract's `content`; nothing if it passes.
+pub(super) fn broken_body(content: &str, content_type: &str, body: &str) -> Option<String> {
+    let catalogue = catalogue(&format!(
+        "paths:\n  /t:\n    post:\n      operationId: t\n      responses: {{'204': {{description: x}}}}\n      requestBody: {{required: true, content: {{{content}}}}}\n"
+    ));
+    match check(&catalogue, ("POST", "/api/v1/t"), &[("content-type", content_type)], body) {
+        Ok(_) => None,
+        Err(RequestFault::Malformed(one)) => Some(format!("malformed {}", one.keyword)),
+        Err(RequestFault::Violations(all)) => {
+            let first = &all.as_slice()[0];
+            Some(format!("{} {}", first.location, first.keyword))
+        }
+        Err(RequestFault::MediaType { .. }) => Some("media type".to_owned()),
+        Err(other) => panic!("{other:?}"),
+    }
+}

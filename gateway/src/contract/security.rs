@@ -1,7 +1,8 @@
 //! How must a caller prove itself, by the contract? OpenAPI security requirements.
 //!
-//! Only tokens and client certificates prove anything here; a contract that asks for a key in a
-//! header or a password does not load. It does not know callers.
+//! Only tokens and client certificates prove anything here. An alternative that asks for a key or a password
+//! is left out, which leaves fewer ways in; a contract that has no other does not load. It does not know
+//! callers.
 
 use std::collections::BTreeSet;
 
@@ -36,9 +37,17 @@ impl Scopes {
     }
 }
 
-/// The alternatives at `at` (a `security` list); none at all when the operation is public.
-pub(super) fn read(source: &Source, at: &At) -> Result<Vec<Requirement>, Diagnostics> {
-    let mut mistakes = Diagnostics::new();
+/// What a scheme means for a requirement that names it.
+enum Meaning {
+    Read,
+    /// It proves too little to be asked for; why.
+    TooLittle(Diagnostic),
+}
+
+/// The alternatives at `at` (a `security` list), and what is worth a look; none at all when the operation is
+/// public.
+pub(super) fn read(source: &Source, at: &At) -> Result<(Vec<Requirement>, Diagnostics), Diagnostics> {
+    let (mut mistakes, mut left_out) = (Diagnostics::new(), Vec::new());
     let Some(alternatives) = source.value(at).and_then(Value::as_array) else {
         return Err(source.error(at, "`security` is a list").into());
     };
@@ -50,19 +59,37 @@ pub(super) fn read(source: &Source, at: &At) -> Result<Vec<Requirement>, Diagnos
             continue;
         };
         let mut requirement = Requirement { token: None, certificate: false };
+        let mut enforced = true;
         for name in schemes.keys() {
             match add(source, &at.key(name), name, &mut requirement) {
-                Ok(()) => {}
+                Ok(Meaning::Read) => {}
+                Ok(Meaning::TooLittle(why)) => {
+                    enforced = false;
+                    left_out.push((at.clone(), name.clone(), why));
+                }
                 Err(mistake) => mistakes.push(mistake),
             }
         }
-        requirements.push(requirement);
+        // Half of what is needed together is not enough.
+        if enforced {
+            requirements.push(requirement);
+        }
     }
-    mistakes.into_result(Some(requirements)).map(|(requirements, _)| requirements)
+    for (at, name, why) in left_out {
+        if requirements.is_empty() {
+            // Without alternatives the operation would be public.
+            mistakes.push(why);
+        } else {
+            let told =
+                format!("this alternative is left out: the security scheme `{name}` proves too little");
+            mistakes.push(source.warning(&at, told).help(HELP));
+        }
+    }
+    mistakes.into_result(Some(requirements))
 }
 
 /// Adds what the scheme `name`, required at `at`, asks for.
-fn add(source: &Source, at: &At, name: &str, requirement: &mut Requirement) -> Result<(), Diagnostic> {
+fn add(source: &Source, at: &At, name: &str, requirement: &mut Requirement) -> Result<Meaning, Diagnostic> {
     let schemes = source.root().key("components").key("securitySchemes");
     if source.member(&schemes, name).is_none() {
         let known = source.value(&schemes).and_then(Value::as_object);
@@ -76,20 +103,28 @@ fn add(source: &Source, at: &At, name: &str, requirement: &mut Requirement) -> R
         // `mutualTLS` is new in 3.1; in 3.0 there is no other word for it, so it is understood too.
         ("mutualTLS", _) => {
             requirement.certificate = true;
-            Ok(())
+            Ok(Meaning::Read)
         }
         ("oauth2" | "openIdConnect", _) | ("http", "bearer") => {
             let scopes = required_scopes(source, at, &scheme)?;
             let token = requirement.token.get_or_insert_default();
             let all: BTreeSet<String> = token.0.drain(..).chain(scopes).collect();
             token.0 = all.into_iter().collect();
-            Ok(())
+            Ok(Meaning::Read)
         }
-        (kind, _) => Err(source
-            .error(&scheme, format!("the security scheme `{name}` (`{kind}`) proves too little to be served"))
-            .help("use `oauth2`, `openIdConnect`, `http` with `bearer`, or `mutualTLS`")),
+        (kind @ ("apiKey" | "http"), _) => {
+            let told = format!("the security scheme `{name}` (`{kind}`) proves too little to be served");
+            Ok(Meaning::TooLittle(source.error(&scheme, told).help(HELP)))
+        }
+        (kind, _) => {
+            let told = format!("`{kind}` is no type of a security scheme");
+            let known = ["apiKey", "http", "mutualTLS", "oauth2", "openIdConnect"];
+            Err(source.error(&scheme.key("type"), told).did_you_mean(kind, known))
+        }
     }
 }
+
+const HELP: &str = "use `oauth2`, `openIdConnect`, `http` with `bearer`, or `mutualTLS`";
 
 fn required_scopes(source: &Source, at: &At, scheme: &At) -> Result<Vec<String>, Diagnostic> {
     let Some(listed) = source.value(at).and_then(Value::as_array) else {
@@ -132,9 +167,10 @@ components:
     mtls: {type: mutualTLS}
     key: {type: apiKey, in: header, name: X-Key}
     basic: {type: http, scheme: basic}
+    odd: {type: oauth}
 ";
 
-    fn read_list(list: &str) -> Result<Vec<Requirement>, Diagnostics> {
+    fn read_list(list: &str) -> Result<(Vec<Requirement>, Diagnostics), Diagnostics> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("openapi.yaml"), format!("security: {list}{SCHEMES}")).unwrap();
         let source = Source::read(folder.path(), "c").unwrap();
@@ -166,8 +202,23 @@ components:
                 vec![requirement(Some(&["orders:read", "x"]), false)],
             ),
         ] {
-            assert_eq!(read_list(list).unwrap(), requirements, "{list}");
+            let (read, told) = read_list(list).unwrap();
+            assert_eq!((read, told.is_empty()), (requirements, true), "{list}");
         }
+    }
+
+    #[test]
+    fn an_alternative_that_proves_too_little_is_left_out_and_never_opens_the_operation() {
+        for (list, requirements) in [
+            ("[{basic: []}, {bearer: []}]", vec![requirement(Some(&[]), false)]),
+            ("[{mtls: []}, {bearer: [], key: []}]", vec![requirement(None, true)]),
+            ("[{key: []}, {basic: []}, {mtls: []}]", vec![requirement(None, true)]),
+        ] {
+            let (read, told) = read_list(list).unwrap();
+            assert_eq!(read, requirements, "{list}");
+            assert!(told.to_string().contains("this alternative is left out"), "{list}: {told}");
+        }
+        assert!(read_list("[{bearer: [], key: []}]").is_err());
     }
 
     #[test]
@@ -175,6 +226,7 @@ components:
         for (list, told) in [
             ("[{key: []}]", "`key` (`apiKey`) proves too little"),
             ("[{basic: []}]", "`basic` (`http`) proves too little"),
+            ("[{odd: []}]", "`oauth` is no type of a security scheme"),
             ("[{oaut: []}]", "unknown security scheme `oaut`"),
             ("[{oauth: ['orders:raed']}]", "did you mean `orders:read`?"),
             ("[{bearer: ['a b']}]", "a scope is a word"),

@@ -31,6 +31,12 @@ pub struct Settings {
     pub limits: Vec<OperationLimit>,
     /// What happens when a response breaks the contract.
     pub strictness: Strictness,
+    /// The share of the answers that are looked at where broken ones are only reported.
+    pub sample: f64,
+    /// The codings that a request body may have.
+    pub request_codings: Vec<Coding>,
+    /// Media types of which only type and size are checked, whatever the contract says of them.
+    pub unchecked: Vec<String>,
     /// How sure the audit record must be before the answer leaves.
     pub record: Strength,
     /// How long the upstream may take, all attempts together.
@@ -78,16 +84,24 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KindSet(u8);
 
-/// What happens when a response breaks the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+/// What happens when a response breaks the contract; the laxest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Strictness {
-    /// It is not passed on.
-    Enforce,
-    /// It is passed on and reported.
-    Report,
     /// It is not looked at.
     Off,
+    /// It is passed on and reported.
+    Report,
+    /// It is not passed on.
+    Enforce,
+}
+
+/// A content coding of a request body. RFC 9110 section 8.4.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Coding {
+    /// RFC 1952.
+    Gzip,
 }
 
 /// How sure the audit record must be before the answer leaves.
@@ -162,6 +176,14 @@ pub(super) struct WrittenSettings {
     limits: Option<Vec<OperationLimit>>,
     /// What happens when a response breaks the contract.
     strictness: Option<Strictness>,
+    /// The share of the answers that are looked at where broken ones are only reported: 0.1 is every tenth.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub(super) sample: Option<f64>,
+    /// The codings that a request body may have; none, when not said. What is sent on has none.
+    request_codings: Option<Vec<Coding>>,
+    /// Media types whose bodies pass with only type and size checked, though the contract says more of them
+    /// than can be checked: `application/xml`.
+    unchecked: Option<Vec<String>>,
     /// How sure the audit record must be before the answer leaves.
     record: Option<Strength>,
     /// How long the upstream may take.
@@ -219,6 +241,9 @@ impl WrittenSettings {
             cost,
             limits,
             strictness,
+            sample,
+            request_codings,
+            unchecked,
             record,
             deadline,
             request_bytes_max,
@@ -238,6 +263,9 @@ impl WrittenSettings {
             cost: cost.or(document.cost).unwrap_or(NonZeroU32::MIN),
             limits: limits.or_else(|| document.limits.clone()).unwrap_or_default(),
             strictness: strictness.or(document.strictness).unwrap_or(Strictness::Enforce),
+            sample: sample.or(document.sample).unwrap_or(1.0),
+            request_codings: request_codings.or_else(|| document.request_codings.clone()).unwrap_or_default(),
+            unchecked: unchecked.or_else(|| document.unchecked.clone()).unwrap_or_default(),
             record: record.or(document.record).unwrap_or(Strength::Written),
             deadline: deadline.or(document.deadline).map_or(DEADLINE, |span| span.0),
             request_bytes_max: request_bytes_max

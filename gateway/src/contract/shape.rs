@@ -1,31 +1,45 @@
 //! Of what kind may a value be, as far as reading it from text needs to know?
 //!
 //! Text has no types: `12` in a query is a number only where the schema wants one. A shape is read
-//! off a schema at load; whether a value fits is the schema's own business.
+//! off a schema at load, each schema once; whether a value fits is the schema's own business.
+
+mod gather;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Number, Value};
 
-use super::source::{At, Source};
+pub(super) use gather::Shapes;
 
-/// The kinds of values that a schema leaves open, and the shapes of their parts.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// The kinds of values that a schema leaves open, and the shapes of their parts. Nothing is known of the
+/// default one.
+#[derive(Clone, Default)]
 pub(super) struct Shape {
-    kinds: Option<Kinds>,
-    items: Option<Box<Shape>>,
-    properties: Vec<(String, Shape)>,
-    additional: Additional,
+    place: Option<(Arc<[Node]>, usize)>,
 }
 
-/// What an object may hold beside its named properties.
-#[derive(Debug, Clone, Default, PartialEq)]
-enum Additional {
-    /// Anything, because nothing is said.
-    #[default]
-    Unsaid,
-    /// Nothing.
-    None,
-    /// Values of this shape.
-    Of(Box<Shape>),
+/// One shape among those that were read together. Shapes that contain themselves are rings of places, so
+/// that nothing holds itself.
+struct Node {
+    kinds: Option<Kinds>,
+    /// The contract says that the value may be told back to whoever sent it.
+    public: bool,
+    items: Option<Part>,
+    /// The first items, where they have schemas of their own.
+    first_items: Vec<Part>,
+    properties: BTreeMap<String, Part>,
+    /// What an object may hold beside its named properties, if the schema says.
+    additional: Option<Part>,
+}
+
+/// The shape of a part.
+#[derive(Clone)]
+enum Part {
+    /// Among those read together.
+    Here(usize),
+    /// Read before, or unknown.
+    There(Shape),
 }
 
 /// A set of JSON types.
@@ -36,10 +50,13 @@ impl Kinds {
     const NONE: Self = Self(0);
     const NULL: Self = Self(1);
     const BOOLEAN: Self = Self(1 << 1);
-    const NUMBER: Self = Self(1 << 2);
-    const STRING: Self = Self(1 << 3);
-    const ARRAY: Self = Self(1 << 4);
-    const OBJECT: Self = Self(1 << 5);
+    const INTEGER: Self = Self(1 << 2);
+    /// Numbers that are no integers; whoever allows them allows integers.
+    const FRACTION: Self = Self(1 << 3);
+    const STRING: Self = Self(1 << 4);
+    const ARRAY: Self = Self(1 << 5);
+    const OBJECT: Self = Self(1 << 6);
+    const NUMBER: Self = Self::INTEGER.or(Self::FRACTION);
 
     const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -57,7 +74,8 @@ impl Kinds {
         match word {
             "null" => Self::NULL,
             "boolean" => Self::BOOLEAN,
-            "integer" | "number" => Self::NUMBER,
+            "integer" => Self::INTEGER,
+            "number" => Self::NUMBER,
             "string" => Self::STRING,
             "array" => Self::ARRAY,
             "object" => Self::OBJECT,
@@ -88,55 +106,92 @@ pub(super) enum Reading {
 }
 
 impl Shape {
-    /// The shape of the schema at `at`.
-    pub(super) fn of(source: &Source, at: &At) -> Self {
-        Self::read(source, at, 0)
+    fn node(&self) -> Option<&Node> {
+        let (nodes, index) = self.place.as_ref()?;
+        nodes.get(*index)
+    }
+
+    fn kinds(&self) -> Option<Kinds> {
+        self.node()?.kinds
+    }
+
+    fn part(&self, part: &Part) -> Self {
+        match (part, &self.place) {
+            (Part::Here(index), Some((nodes, _))) => Self { place: Some((Arc::clone(nodes), *index)) },
+            (Part::Here(_), None) => Self::default(),
+            (Part::There(shape), _) => shape.clone(),
+        }
     }
 
     /// Whether an array is possible, as far as the schema says.
     pub(super) fn may_be_array(&self) -> bool {
-        self.kinds.is_some_and(|kinds| kinds.has(Kinds::ARRAY))
+        self.kinds().is_some_and(|kinds| kinds.has(Kinds::ARRAY))
     }
 
     /// Whether an object is possible, as far as the schema says.
     pub(super) fn may_be_object(&self) -> bool {
-        self.kinds.is_some_and(|kinds| kinds.has(Kinds::OBJECT))
+        self.kinds().is_some_and(|kinds| kinds.has(Kinds::OBJECT))
     }
 
     /// Whether something that is neither array nor object is possible.
     pub(super) fn may_be_scalar(&self) -> bool {
         let scalar = Kinds::NULL.or(Kinds::BOOLEAN).or(Kinds::NUMBER).or(Kinds::STRING);
-        self.kinds.is_none_or(|kinds| kinds.has(scalar))
+        self.kinds().is_none_or(|kinds| kinds.has(scalar))
     }
 
-    /// The shape of an array's items.
-    pub(super) fn items(&self) -> &Self {
-        self.items.as_deref().unwrap_or(&UNSAID)
+    /// Whether the contract says that the value may be told back to whoever sent it.
+    pub(super) fn is_public(&self) -> bool {
+        self.node().is_some_and(|node| node.public)
+    }
+
+    /// The shape of an array's item at `index`.
+    pub(super) fn item(&self, index: usize) -> Self {
+        let part = self.node().and_then(|node| node.first_items.get(index).or(node.items.as_ref()));
+        part.map(|part| self.part(part)).unwrap_or_default()
     }
 
     /// The names of the properties that the schema names.
     pub(super) fn property_names(&self) -> impl Iterator<Item = &str> {
-        self.properties.iter().map(|(name, _)| name.as_str())
+        self.node().into_iter().flat_map(|node| node.properties.keys()).map(String::as_str)
+    }
+
+    /// Whether the schema names the property `name`.
+    pub(super) fn names(&self, name: &str) -> bool {
+        self.node().is_some_and(|node| node.properties.contains_key(name))
     }
 
     /// Whether the schema says that an object may hold properties it does not name.
     pub(super) fn invites_others(&self) -> bool {
-        matches!(self.additional, Additional::Of(_))
+        self.node().is_some_and(|node| node.additional.is_some())
     }
 
     /// The shape of the property `name`.
-    pub(super) fn property(&self, name: &str) -> &Self {
-        let named = self.properties.iter().find(|(own, _)| own == name).map(|(_, shape)| shape);
-        named.unwrap_or(match &self.additional {
-            Additional::Of(shape) => shape,
-            Additional::Unsaid | Additional::None => &UNSAID,
-        })
+    pub(super) fn property(&self, name: &str) -> Self {
+        let part = self.node().and_then(|node| node.properties.get(name).or(node.additional.as_ref()));
+        part.map(|part| self.part(part)).unwrap_or_default()
+    }
+
+    /// The shape of what stands at the JSON Pointer `pointer` in `value`, which has this shape.
+    pub(super) fn at(&self, value: &Value, pointer: &str) -> Self {
+        let (mut shape, mut value) = (self.clone(), Some(value));
+        for token in pointer.split('/').skip(1) {
+            // RFC 6901 section 4.
+            let name = token.replace("~1", "/").replace("~0", "~");
+            (shape, value) = match value {
+                Some(Value::Array(items)) => {
+                    let index = token.parse().unwrap_or(usize::MAX);
+                    (shape.item(index), items.get(index))
+                }
+                other => (shape.property(&name), other.and_then(|value| value.get(&name))),
+            };
+        }
+        shape
     }
 
     /// The value that `text` stands for, where no array or object is meant. Text that is not what the
     /// schema wants stays text, so that the schema can say so.
     pub(super) fn scalar(&self, text: String, reading: Reading) -> Value {
-        let kinds = match (self.kinds, reading) {
+        let kinds = match (self.kinds(), reading) {
             (None, Reading::First) => Kinds::STRING,
             (None, Reading::Second) => Kinds::BOOLEAN.or(Kinds::NUMBER),
             (Some(kinds), Reading::Second) if kinds.has(Kinds::STRING) => Kinds::STRING,
@@ -149,118 +204,12 @@ impl Shape {
             "" if kinds.has(Kinds::NULL) && !kinds.has(Kinds::STRING) => return Value::Null,
             _ => {}
         }
-        match number(&text).filter(|_| kinds.has(Kinds::NUMBER)) {
+        let wanted = kinds.has(Kinds::FRACTION) || (kinds.has(Kinds::INTEGER) && is_whole(&text));
+        match number(&text).filter(|_| wanted) {
             Some(number) => Value::Number(number),
             None => Value::String(text),
         }
     }
-
-    fn read(source: &Source, at: &At, depth: usize) -> Self {
-        let Ok(at) = source.follow(at.clone()) else { return Self::default() };
-        let Some(schema) = source.value(&at).and_then(Value::as_object) else { return Self::default() };
-        // A schema that contains itself has no end; text for it would have one long before this.
-        if depth > DEPTH_MAX {
-            return Self::default();
-        }
-        let part = |at: At| Self::read(source, &at, depth.saturating_add(1));
-        let list = |word: &str| {
-            let count = schema.get(word).and_then(Value::as_array).map_or(0, Vec::len);
-            let at = at.key(word);
-            (0..count).map(move |n| at.item(n))
-        };
-        let mut shape = Self {
-            kinds: own_kinds(schema),
-            items: schema.contains_key("items").then(|| Box::new(part(at.key("items")))),
-            properties: Vec::new(),
-            additional: match schema.get("additionalProperties") {
-                None => Additional::Unsaid,
-                Some(Value::Bool(false)) => Additional::None,
-                Some(_) => Additional::Of(Box::new(part(at.key("additionalProperties")))),
-            },
-        };
-        if let Some(Value::Object(properties)) = schema.get("properties") {
-            let place = at.key("properties");
-            shape.properties = properties.keys().map(|name| (name.clone(), part(place.key(name)))).collect();
-        }
-        for all in list("allOf").map(part) {
-            shape.kinds = match (shape.kinds, all.kinds) {
-                (Some(one), Some(other)) => Some(one.and(other)),
-                (one, other) => one.or(other),
-            };
-            shape.take_parts(all);
-        }
-        for word in ["anyOf", "oneOf"] {
-            let alternatives: Vec<Self> = list(word).map(part).collect();
-            let unions = alternatives.iter().map(|alternative| alternative.kinds);
-            let union = unions.reduce(|one, other| Some(one?.or(other?))).flatten();
-            shape.kinds = match (shape.kinds, union) {
-                (Some(own), Some(union)) => Some(own.and(union)),
-                (own, union) => own.or(union),
-            };
-            alternatives.into_iter().for_each(|alternative| shape.take_parts(alternative));
-        }
-        shape
-    }
-
-    /// Adds what another schema says about the same value's parts.
-    fn take_parts(&mut self, other: Self) {
-        let Self { kinds: _, items, properties, additional } = other;
-        match (&mut self.items, items) {
-            (Some(own), Some(items)) => own.widen(*items),
-            (own @ None, items) => *own = items,
-            (Some(_), None) => {}
-        }
-        for (name, shape) in properties {
-            match self.properties.iter_mut().find(|(own, _)| *own == name) {
-                Some((_, own)) => own.widen(shape),
-                None => self.properties.push((name, shape)),
-            }
-        }
-        if self.additional == Additional::Unsaid {
-            self.additional = additional;
-        }
-    }
-
-    fn widen(&mut self, other: Self) {
-        self.kinds = match (self.kinds, other.kinds) {
-            (Some(own), Some(other)) => Some(own.or(other)),
-            (own, other) => own.or(other),
-        };
-        self.take_parts(other);
-    }
-}
-
-/// The types that a schema names, or that its other words only make sense for.
-fn own_kinds(schema: &serde_json::Map<String, Value>) -> Option<Kinds> {
-    let nullable = schema.get("nullable") == Some(&Value::Bool(true));
-    let named = match schema.get("type") {
-        Some(Value::String(word)) => Some(Kinds::named(word)),
-        Some(Value::Array(words)) => {
-            let words = words.iter().filter_map(Value::as_str);
-            Some(words.fold(Kinds::NONE, |kinds, word| kinds.or(Kinds::named(word))))
-        }
-        _ => None,
-    };
-    if let Some(named) = named {
-        return Some(if nullable { named.or(Kinds::NULL) } else { named });
-    }
-    if let Some(constant) = schema.get("const") {
-        return Some(Kinds::of(constant));
-    }
-    if let Some(Value::Array(options)) = schema.get("enum") {
-        return Some(options.iter().fold(Kinds::NONE, |kinds, option| kinds.or(Kinds::of(option))));
-    }
-    let implied = |words: &[&str]| words.iter().any(|word| schema.contains_key(*word));
-    if implied(&["properties", "required", "additionalProperties", "minProperties", "maxProperties"]) {
-        return Some(Kinds::OBJECT);
-    }
-    if implied(&["items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains"]) {
-        return Some(Kinds::ARRAY);
-    }
-    if implied(&["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"]) {
-        return Some(Kinds::NUMBER);
-    }
-    implied(&["pattern", "minLength", "maxLength", "format"]).then_some(Kinds::STRING)
 }
 
 /// A number as JSON writes it; nothing around it, no `+`, no leading zeros.
@@ -270,14 +219,15 @@ fn number(text: &str) -> Option<Number> {
     serde_json::from_str(text).ok().filter(|_| begins && ends)
 }
 
-/// What nothing is known about.
-static UNSAID: Shape =
-    Shape { kinds: None, items: None, properties: Vec::new(), additional: Additional::Unsaid };
-/// Parameters and form fields nest less.
-const DEPTH_MAX: usize = 10;
+/// Digits alone. `1e3` and `1.0` are integers in JSON, but not to whoever reads an integer from a URL.
+fn is_whole(text: &str) -> bool {
+    text.strip_prefix('-').unwrap_or(text).bytes().all(|b| b.is_ascii_digit())
+}
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test")]
 mod tests {
+    use super::super::source::Source;
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
@@ -290,7 +240,7 @@ mod tests {
         )
         .unwrap();
         let source = Source::read(folder.path(), "c").unwrap();
-        Shape::of(&source, &source.root().key("s"))
+        Shapes::new(&source).of(&source.root().key("s"))
     }
 
     #[test]
@@ -301,7 +251,15 @@ mod tests {
             ("{type: integer}", " 12", json!(" 12"), json!(" 12")),
             ("{type: integer}", "+12", json!("+12"), json!("+12")),
             ("{type: integer}", "012", json!("012"), json!("012")),
+            ("{type: integer}", "-12", json!(-12), json!(-12)),
+            ("{type: integer}", "1e3", json!("1e3"), json!("1e3")),
+            ("{type: integer}", "1.0", json!("1.0"), json!("1.0")),
+            ("{type: integer}", "-", json!("-"), json!("-")),
+            ("{type: integer}", "0x1f", json!("0x1f"), json!("0x1f")),
+            ("{allOf: [{type: number}, {type: integer}]}", "1.0", json!("1.0"), json!("1.0")),
             ("{type: number}", "1e2", json!(100.0), json!(100.0)),
+            ("{type: number}", "1.0", json!(1.0), json!(1.0)),
+            ("{format: int64}", "12", json!(12), json!(12)),
             ("{type: number}", "NaN", json!("NaN"), json!("NaN")),
             ("{type: boolean}", "true", json!(true), json!(true)),
             ("{type: boolean}", "True", json!("True"), json!("True")),
@@ -337,8 +295,60 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_beside_a_reference_and_behind_a_condition_counts() {
+        let beside = shape("{$ref: '#/self', properties: {a: {type: integer}}}");
+        assert!(beside.names("a") && beside.item(0).may_be_array());
+        let conditional =
+            shape("{type: object, if: {required: [a]}, then: {properties: {a: {type: integer}}}}");
+        assert_eq!(conditional.property("a").scalar("1".to_owned(), Reading::First), json!(1));
+        let tuple = shape("{prefixItems: [{type: integer}, {type: boolean}], items: {type: string}}");
+        let kinds: Vec<Value> =
+            (0..3).map(|n| tuple.item(n).scalar(["1", "true", "2"][n].to_owned(), Reading::First)).collect();
+        assert_eq!(kinds, [json!(1), json!(true), json!("2")]);
+    }
+
+    #[test]
     fn a_schema_that_contains_itself_has_a_shape() {
-        assert!(shape("{$ref: '#/self'}").may_be_array());
+        let ring = shape("{$ref: '#/self'}");
+        assert!(ring.may_be_array() && ring.item(0).item(7).item(1).may_be_array());
+        assert!(!shape("{anyOf: [{$ref: '#/s'}, {type: object}]}").may_be_array());
+    }
+
+    #[test]
+    fn what_is_public_is_found_by_its_pointer() {
+        let shape = shape(
+            "{properties: {a: {items: {properties: {x/y: {type: string, x-gateway: {public: true}}}}}, b: {x-gateway: {public: true}, allOf: [{x-gateway: {personal: true}}]}}}",
+        );
+        let value = json!({"a": [{"x/y": 1}], "b": 1});
+        for (pointer, public) in
+            [("/a/0/x~1y", true), ("/a/0", false), ("/b", false), ("", false), ("/c", false)]
+        {
+            assert_eq!(shape.at(&value, pointer).is_public(), public, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn schemas_that_refer_to_each_other_many_times_are_each_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let schema = |n: usize| {
+            let next = format!("{{$ref: '#/s{}'}}", n + 1);
+            format!(
+                "s{n}: {{anyOf: [{{properties: {{a: {next}, b: {next}}}}}, {{properties: {{b: {next}, c: {next}}}}}]}}\n"
+            )
+        };
+        let text: String = (0..200).map(schema).collect::<String>() + "s200: {type: integer}\n";
+        std::fs::write(folder.path().join("openapi.yaml"), text).unwrap();
+        let source = Source::read(folder.path(), "c").unwrap();
+        let mut shapes = Shapes::new(&source);
+        let mut shape = shapes.of(&source.root().key("s0"));
+        let read = shapes.len();
+        assert!(read < 1_000, "{read}");
+        for n in 0..200 {
+            shape = shape.property(["a", "b", "c"][n % 3]);
+        }
+        assert_eq!(shape.scalar("1".to_owned(), Reading::First), json!(1));
+        let again = shapes.of(&source.root().key("s7"));
+        assert!(again.names("c") && shapes.len() == read);
     }
 
     proptest! {

@@ -3,6 +3,8 @@
 //!
 //! Text is taken apart into lists and members; which of them are numbers is for shapes to say.
 
+mod deep;
+
 use serde_json::{Map, Value};
 
 use super::percent::{self, Plus};
@@ -49,11 +51,12 @@ impl Wire {
         match self {
             Self::Text(text) => shape.scalar(text.clone(), reading),
             Self::List(items) => {
-                Value::Array(items.iter().map(|item| item.to_value(shape.items(), reading)).collect())
+                let read = |(n, item): (usize, &Self)| item.to_value(&shape.item(n), reading);
+                Value::Array(items.iter().enumerate().map(read).collect())
             }
             Self::Members(members) => {
                 let read = |(name, wire): &(String, Self)| {
-                    (name.clone(), wire.to_value(shape.property(name), reading))
+                    (name.clone(), wire.to_value(&shape.property(name), reading))
                 };
                 Value::Object(members.iter().map(read).collect::<Map<_, _>>())
             }
@@ -82,7 +85,7 @@ pub(super) fn read_segment(
     }
 }
 
-/// The ways in which header or cookie text can be read. Such text is not percent-encoded.
+/// The ways in which the text of a header field can be read. Such text is not percent-encoded.
 pub(super) fn read_plain(text: &str, explode: Explode, shape: &Shape) -> Result<Vec<Wire>, NotInStyle> {
     let split = || text.split(',').map(|piece| piece.trim_matches([' ', '\t']).to_owned()).collect();
     let mut ways = Vec::new();
@@ -107,7 +110,7 @@ pub(super) fn read_pairs(
     shape: &Shape,
 ) -> Result<Option<Vec<Wire>>, NotInStyle> {
     if style == Style::DeepObject {
-        return deep_object(pairs, name, shape);
+        return deep::read(pairs, name, shape);
     }
     let own: Vec<&WrittenPair<'_>> = pairs.iter().filter(|pair| pair.name == name).collect();
     let mut ways = Vec::new();
@@ -134,31 +137,20 @@ pub(super) fn read_pairs(
 
 /// Arrays: each occurrence is an item, or holds items between delimiters.
 fn lists(own: &[&WrittenPair<'_>], style: Style, explode: Explode) -> Vec<Wire> {
-    match explode {
-        Explode::Yes => {
-            vec![Wire::List(own.iter().map(|pair| Wire::Text(pair.value.to_owned())).collect())]
-        }
-        Explode::No => {
-            // A name that is repeated all the same goes on, item after item; all of them are checked.
-            let mut ways: Vec<Vec<Wire>> = Vec::new();
-            for way in 0..2_usize {
-                let read = own.iter().map(|pair| {
-                    let mut readings = pieces(pair, style);
-                    let reading = if way < readings.len() {
-                        readings.swap_remove(way)
-                    } else {
-                        readings.swap_remove(0)
-                    };
-                    non_empty(pair.raw, reading)
-                });
-                let read: Vec<Wire> = read.flatten().collect();
-                if !ways.contains(&read) {
-                    ways.push(read);
-                }
-            }
-            ways.into_iter().map(Wire::List).collect()
-        }
+    if explode == Explode::Yes {
+        return vec![Wire::List(own.iter().map(|pair| Wire::Text(pair.value.to_owned())).collect())];
     }
+    // A name that is repeated all the same goes on, item after item; all of them are checked.
+    let way = |number: usize| {
+        let read = own.iter().flat_map(|pair| {
+            let mut readings = pieces(pair, style);
+            let chosen = number.min(readings.len().saturating_sub(1));
+            non_empty(pair.raw, if readings.is_empty() { Vec::new() } else { readings.swap_remove(chosen) })
+        });
+        Wire::List(read.collect())
+    };
+    let (plain, encoded) = (way(0), way(1));
+    if plain == encoded { vec![plain] } else { vec![plain, encoded] }
 }
 
 /// The pieces of one delimited value: as RFC 6570 writes it (the delimiter plain, data encoded), and as
@@ -181,9 +173,8 @@ fn pieces(pair: &WrittenPair<'_>, style: Style) -> Vec<Vec<String>> {
 /// `form` with `explode`: each property of the object is a pair of its own.
 fn exploded_object(pairs: &[WrittenPair<'_>], name: &str, shape: &Shape) -> Result<Option<Wire>, NotInStyle> {
     let mut members: Vec<(String, Wire)> = Vec::new();
-    let is_member = |pair: &&WrittenPair<'_>| {
-        shape.property_names().any(|own| own == pair.name) || (shape.invites_others() && pair.name != name)
-    };
+    let is_member =
+        |pair: &&WrittenPair<'_>| shape.names(pair.name) || (shape.invites_others() && pair.name != name);
     for pair in pairs.iter().filter(is_member) {
         if members.iter().any(|(own, _)| own == pair.name) {
             return Err(NotInStyle {
@@ -270,7 +261,9 @@ fn members(pieces: Vec<String>, explode: Explode) -> Result<Wire, NotInStyle> {
     unique(pairs?.into_iter()).map(Wire::Members)
 }
 
-fn unique(pairs: impl Iterator<Item = (String, String)>) -> Result<Vec<(String, Wire)>, NotInStyle> {
+pub(super) fn unique(
+    pairs: impl Iterator<Item = (String, String)>,
+) -> Result<Vec<(String, Wire)>, NotInStyle> {
     let mut found: Vec<(String, Wire)> = Vec::new();
     for (key, value) in pairs {
         if found.len() >= MEMBERS_MAX {
@@ -284,86 +277,6 @@ fn unique(pairs: impl Iterator<Item = (String, String)>) -> Result<Vec<(String, 
     Ok(found)
 }
 
-/// A branch of what `deepObject` writes, keys in their order.
-enum Branch {
-    Leaf(String),
-    Node(Vec<(String, Branch)>),
-}
-
-/// `name[key]=value`, and deeper: `name[key][0]=value`.
-fn deep_object(
-    pairs: &[WrittenPair<'_>],
-    name: &str,
-    shape: &Shape,
-) -> Result<Option<Vec<Wire>>, NotInStyle> {
-    let mut root = Branch::Node(Vec::new());
-    let mut present = false;
-    for pair in pairs {
-        let Some(keys) = pair.name.strip_prefix(name).filter(|rest| rest.starts_with('[')) else { continue };
-        let keys = bracketed(keys).ok_or_else(|| wrong(format!("names such as `{name}[key]`")))?;
-        insert(&mut root, &keys, pair.value)?;
-        present = true;
-    }
-    Ok(present.then(|| vec![unfold(root, shape)]))
-}
-
-/// The keys in `[a][b]`.
-fn bracketed(text: &str) -> Option<Vec<&str>> {
-    let inner = text.strip_prefix('[')?.strip_suffix(']')?;
-    let keys: Vec<&str> = inner.split("][").collect();
-    let plain = keys.iter().all(|key| !key.is_empty() && !key.contains(['[', ']']));
-    (plain && keys.len() <= DEEP_KEYS_MAX).then_some(keys)
-}
-
-fn insert(branch: &mut Branch, keys: &[&str], value: &str) -> Result<(), NotInStyle> {
-    let repeated = || NotInStyle { keyword: "repeated", expected: "each key at most once".to_owned() };
-    let (Branch::Node(members), [key, rest @ ..]) = (branch, keys) else { return Err(repeated()) };
-    let known = members.iter().position(|(own, _)| own == key);
-    match (known.and_then(|n| members.get_mut(n)), rest.is_empty()) {
-        (Some((_, next)), false) => insert(next, rest, value),
-        (Some(_), true) => Err(repeated()),
-        (None, true) => {
-            members.push(((*key).to_owned(), Branch::Leaf(value.to_owned())));
-            Ok(())
-        }
-        (None, false) => {
-            let mut next = Branch::Node(Vec::new());
-            insert(&mut next, rest, value)?;
-            members.push(((*key).to_owned(), next));
-            Ok(())
-        }
-    }
-}
-
-/// Where the schema wants an array, the keys 0, 1, 2, ... are its items.
-fn unfold(branch: Branch, shape: &Shape) -> Wire {
-    match branch {
-        Branch::Leaf(text) => Wire::Text(text),
-        Branch::Node(members) if shape.may_be_array() && !shape.may_be_object() && is_dense(&members) => {
-            let mut members = members;
-            members.sort_by_key(|(key, _)| key.parse::<usize>().unwrap_or(usize::MAX));
-            Wire::List(members.into_iter().map(|(_, next)| unfold(next, shape.items())).collect())
-        }
-        Branch::Node(members) => Wire::Members(
-            members
-                .into_iter()
-                .map(|(key, next)| {
-                    let wire = unfold(next, shape.property(&key));
-                    (key, wire)
-                })
-                .collect(),
-        ),
-    }
-}
-
-fn is_dense(members: &[(String, Branch)]) -> bool {
-    // Leading zeros would give one index two names.
-    let index = |key: &String| key.parse::<usize>().ok().filter(|index| index.to_string() == *key);
-    let mut indices: Vec<Option<usize>> = members.iter().map(|(key, _)| index(key)).collect();
-    indices.sort_unstable();
-    indices.into_iter().eq((0..members.len()).map(Some))
-}
-
 fn non_empty(raw: &str, pieces: Vec<String>) -> Vec<Wire> {
     if raw.is_empty() { Vec::new() } else { pieces.into_iter().map(Wire::Text).collect() }
 }
@@ -372,12 +285,10 @@ fn at_least_one(ways: Vec<Wire>) -> Result<Vec<Wire>, NotInStyle> {
     if ways.is_empty() { Err(wrong("names and values, each name once and with its value")) } else { Ok(ways) }
 }
 
-fn wrong(expected: impl Into<String>) -> NotInStyle {
+pub(super) fn wrong(expected: impl Into<String>) -> NotInStyle {
     NotInStyle { keyword: "style", expected: expected.into() }
 }
 
-/// Deeper filters than anybody writes in a query.
-const DEEP_KEYS_MAX: usize = 8;
 /// More properties than any described object has; they are compared with each other.
 const MEMBERS_MAX: usize = 256;
 
@@ -393,7 +304,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("openapi.yaml"), format!("s: {schema}")).unwrap();
         let source = super::super::source::Source::read(folder.path(), "c").unwrap();
-        Shape::of(&source, &source.root().key("s"))
+        super::super::shape::Shapes::new(&source).of(&source.root().key("s"))
     }
 
     fn encoded(text: &str) -> String {
@@ -425,28 +336,11 @@ mod tests {
     }
 
     #[test]
-    fn deep_objects_hold_arrays_and_objects() {
-        let deep = shape("{type: object, properties: {a: {type: array, items: {type: object}}}}");
-        let read = ways("p[a][1][x]=2&p[a][0][x]=1&p[b]=3", Style::DeepObject, Explode::Yes, &deep);
-        let Ok(Some(read)) = read else { panic!("{read:?}") };
-        let value = read[0].to_value(&deep, Reading::First);
-        assert_eq!(value, serde_json::json!({"a": [{"x": "1"}, {"x": "2"}], "b": "3"}));
-    }
-
-    #[test]
     fn names_are_bounded_in_number() {
         let object = shape("{type: object}");
         let pairs = |count: usize| (0..count).map(|n| format!("{n},x")).collect::<Vec<_>>().join(",");
         assert!(read_plain(&pairs(MEMBERS_MAX), Explode::No, &object).is_ok());
         assert!(read_plain(&pairs(MEMBERS_MAX + 1), Explode::No, &object).is_err());
-    }
-
-    #[test]
-    fn keys_nest_only_so_deep() {
-        let deep = shape("{type: object}");
-        let nested = |levels: usize| format!("p{}=1", "[a]".repeat(levels));
-        assert!(ways(&nested(DEEP_KEYS_MAX), Style::DeepObject, Explode::Yes, &deep).is_ok());
-        assert!(ways(&nested(DEEP_KEYS_MAX + 1), Style::DeepObject, Explode::Yes, &deep).is_err());
     }
 
     #[test]
@@ -476,6 +370,49 @@ mod tests {
             let matrix: Vec<String> = written.iter().map(|item| format!(";p={item}")).collect();
             let matrix = read_segment(&matrix.concat(), "p", Style::Matrix, Explode::Yes, &array);
             prop_assert_eq!(&matrix.unwrap()[0], &texts(&items));
+        }
+
+        #[test]
+        fn what_rfc_6570_writes_of_objects_is_read_back(
+            members in prop::collection::btree_map("[a-oq-z]{1,4}", "[ -~é]{0,6}", 1..5),
+        ) {
+            let object = shape("{type: object, additionalProperties: {type: string}}");
+            let texts = members.iter().map(|(key, value)| (key.clone(), Wire::Text(value.clone())));
+            let expected = Wire::Members(texts.collect());
+            let joined = |within: &str, between: &str| {
+                let pair = |(key, value): (&String, &String)| format!("{key}{within}{}", encoded(value));
+                members.iter().map(pair).collect::<Vec<_>>().join(between)
+            };
+            for (style, explode, text) in [
+                (Style::Simple, Explode::No, joined(",", ",")),
+                (Style::Simple, Explode::Yes, joined("=", ",")),
+                (Style::Label, Explode::No, format!(".{}", joined(",", ","))),
+                (Style::Label, Explode::Yes, format!(".{}", joined("=", "."))),
+                (Style::Matrix, Explode::No, format!(";p={}", joined(",", ","))),
+                (Style::Matrix, Explode::Yes, format!(";{}", joined("=", ";"))),
+            ] {
+                let read = read_segment(&text, "p", style, explode, &object);
+                prop_assert_eq!(&read.unwrap()[0], &expected, "{}", text);
+            }
+            let deep = members.iter().map(|(key, value)| format!("p[{key}]={}", encoded(value)));
+            for (style, explode, query) in [
+                (Style::Form, Explode::No, format!("p={}", joined(",", ","))),
+                (Style::Form, Explode::Yes, joined("=", "&")),
+                (Style::DeepObject, Explode::Yes, deep.collect::<Vec<_>>().join("&")),
+            ] {
+                let read = ways(&query, style, explode, &object);
+                prop_assert_eq!(&read.unwrap().unwrap()[0], &expected, "{}", query);
+            }
+        }
+
+        #[test]
+        fn what_delimiters_divide_is_read_back(items in prop::collection::vec("[!-{}~é]{1,6}", 1..5)) {
+            let array = shape("{type: array, items: {type: string}}");
+            for (style, between) in [(Style::SpaceDelimited, "%20"), (Style::PipeDelimited, "%7C")] {
+                let written: Vec<String> = items.iter().map(|item| encoded(item)).collect();
+                let read = ways(&format!("p={}", written.join(between)), style, Explode::No, &array);
+                prop_assert_eq!(&read.unwrap().unwrap()[0], &texts(&items));
+            }
         }
 
         #[test]

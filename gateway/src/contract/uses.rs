@@ -149,9 +149,7 @@ impl Operation {
                 parameter.claims(name) && (*parameter.name == **name || !self.parameters.iter().any(named))
             }),
             Place::Header(name) => parts.headers.contains_key(name),
-            Place::Cookie => {
-                !matches!(super::parameter::cookie_text(&parts.headers, &parameter.name), Ok(None))
-            }
+            Place::Cookie => !matches!(super::cookie::text(&parts.headers, &parameter.name), Ok(None)),
         }
     }
 

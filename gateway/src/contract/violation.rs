@@ -5,7 +5,9 @@
 
 use std::fmt;
 
+use http::Method;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde_json::Value;
 
 /// One breach of the contract by a request or a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub struct Violation {
     pub expected: String,
     /// JSON Pointer into the contract document, to the keyword; empty where none applies.
     pub contract: String,
+    /// What was received, where the contract marks the value as public (`x-gateway: { public: true }`).
+    pub received: Option<Box<Value>>,
 }
 
 /// A place in a message.
@@ -47,12 +51,17 @@ impl Serialize for Violation {
         };
         // RFC 9457 section 3.1: members of our own; `pointer` as in the RFC's example.
         let key = if part == "body" { "pointer" } else { "parameter" };
-        let mut out = serializer.serialize_struct("Violation", 5)?;
+        let fields = if self.received.is_some() { 6 } else { 5 };
+        let mut out = serializer.serialize_struct("Violation", fields)?;
         out.serialize_field("in", part)?;
         out.serialize_field(key, name)?;
         out.serialize_field("keyword", &self.keyword)?;
         out.serialize_field("detail", &self.expected)?;
         out.serialize_field("contract", &self.contract)?;
+        match &self.received {
+            Some(received) => out.serialize_field("received", received)?,
+            None => out.skip_field("received")?,
+        }
         out.end()
     }
 }
@@ -79,11 +88,11 @@ impl fmt::Display for Location {
     }
 }
 
-/// The first violations of a message in their order, and whether there are more.
+/// The first violations of a message in their order, and how many more there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Violations {
     found: Vec<Violation>,
-    more: bool,
+    more: usize,
 }
 
 impl Violations {
@@ -93,9 +102,9 @@ impl Violations {
         &self.found
     }
 
-    /// Whether more were found than are listed.
+    /// How many were found beyond those that are listed; of a very broken message not all are looked for.
     #[must_use]
-    pub const fn more(&self) -> bool {
+    pub const fn more(&self) -> usize {
         self.more
     }
 
@@ -103,7 +112,28 @@ impl Violations {
         if self.found.len() < VIOLATIONS_MAX {
             self.found.push(violation);
         } else {
-            self.more = true;
+            self.more = self.more.saturating_add(1);
+        }
+    }
+
+    /// Adds all of `others`.
+    pub(super) fn append(&mut self, others: Self) {
+        others.found.into_iter().for_each(|one| self.push(one));
+        self.more = self.more.saturating_add(others.more);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    /// Tells what was received for those from number `from` on for which `received` knows a public value.
+    pub(super) fn tell_received<'v>(
+        &mut self,
+        from: usize,
+        received: impl Fn(&Violation) -> Option<&'v Value>,
+    ) {
+        for violation in self.found.iter_mut().skip(from) {
+            violation.received = received(violation).and_then(told_back).map(Box::new);
         }
     }
 
@@ -122,12 +152,27 @@ impl IntoIterator for Violations {
 
 impl Violation {
     pub(super) fn new(location: Location, keyword: &str, expected: impl Into<String>) -> Self {
-        Self { location, keyword: keyword.to_owned(), expected: expected.into(), contract: String::new() }
+        Self {
+            location,
+            keyword: keyword.to_owned(),
+            expected: expected.into(),
+            contract: String::new(),
+            received: None,
+        }
     }
 
     pub(super) fn under(mut self, contract: &str) -> Self {
         contract.clone_into(&mut self.contract);
         self
+    }
+}
+
+/// A value that is short enough to be told back, and no list or object, whose parts have marks of their own.
+fn told_back(value: &Value) -> Option<Value> {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => Some(value.clone()),
+        Value::String(text) if text.len() <= RECEIVED_BYTES_MAX => Some(value.clone()),
+        Value::String(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
 
@@ -152,6 +197,8 @@ pub enum RequestFault {
     MediaType {
         /// What the operation accepts; empty when it takes no body.
         accepted: Vec<String>,
+        /// The operation's method.
+        method: Method,
     },
     /// Nothing the operation answers with is acceptable to the caller. 406.
     #[error("no acceptable media type")]
@@ -159,9 +206,18 @@ pub enum RequestFault {
         /// What the operation offers.
         offered: Vec<String>,
     },
-    /// The body has a content coding other than `identity`. 415.
+    /// The body has a content coding that the operation does not allow. 415.
     #[error("the content coding is not accepted")]
-    Encoding,
+    Encoding {
+        /// What it allows, as `Accept-Encoding` says it.
+        accepted: &'static str,
+    },
+    /// The body is larger than the operation takes, once it is decoded. 413.
+    #[error("the decoded body is too large")]
+    TooLarge {
+        /// What it takes, in bytes.
+        max: usize,
+    },
     /// Well-formed, but against the contract. 422.
     #[error("the request breaks the contract")]
     Violations(Violations),
@@ -175,7 +231,8 @@ impl RequestFault {
             Self::Malformed(_) => "body-malformed",
             Self::MediaType { .. } => "media-type-unsupported",
             Self::NotAcceptable { .. } => "not-acceptable",
-            Self::Encoding => "content-coding",
+            Self::Encoding { .. } => "content-coding",
+            Self::TooLarge { .. } => "body-too-large",
             Self::Violations(_) => "contract-violation",
         }
     }
@@ -217,6 +274,8 @@ pub enum ResponseFault {
 
 /// A person mends a handful at a time; the rest is only counted as "more".
 pub const VIOLATIONS_MAX: usize = 20;
+/// A code, a name or a date is shorter; a text is not told back.
+const RECEIVED_BYTES_MAX: usize = 128;
 /// Longer than any pointer into a described message.
 const POINTER_BYTES_MAX: usize = 512;
 
@@ -233,11 +292,32 @@ mod tests {
     fn the_first_violations_are_kept_in_order_and_the_rest_is_more() {
         let mut violations = Violations::default();
         (0..VIOLATIONS_MAX).for_each(|n| violations.push(violation(n)));
-        assert!(!violations.more());
+        assert_eq!(violations.more(), 0);
         violations.push(violation(99));
-        assert!(violations.more());
+        violations.append(violations.clone());
+        assert_eq!(violations.more(), 1 + VIOLATIONS_MAX + 1);
         assert_eq!(violations.as_slice().len(), VIOLATIONS_MAX);
         assert_eq!(violations.as_slice()[3].location, Location::Body("/3".to_owned()));
+    }
+
+    #[test]
+    fn what_was_received_is_told_only_where_it_is_public_short_and_a_scalar() {
+        let (public, long) = (Value::from("red"), Value::from("x".repeat(RECEIVED_BYTES_MAX + 1)));
+        let list = Value::Array(vec![public.clone()]);
+        let mut violations = Violations::default();
+        (0..4).for_each(|n| violations.push(violation(n)));
+        let by_place = |violation: &Violation| match violation.location.to_string().as_str() {
+            "body /1" => Some(&public),
+            "body /2" => Some(&long),
+            "body /3" => Some(&list),
+            _ => None,
+        };
+        violations.tell_received(1, by_place);
+        let told: Vec<_> = violations.as_slice().iter().map(|one| one.received.clone()).collect();
+        assert_eq!(told, [None, Some(Box::new(public.clone())), None, None]);
+        let written = |n: usize| serde_json::to_value(&violations.as_slice()[n]).unwrap();
+        assert_eq!(written(1)["received"], "red");
+        assert_eq!(written(2).get("received"), None);
     }
 
     #[test]

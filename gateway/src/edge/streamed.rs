@@ -176,9 +176,9 @@ impl ProxyHttp for Phases {
         let settings = operation.settings();
         let method = session.req_header().method.clone();
         trail.streamed(&cleared.route, Some(response.status));
-        let checked = operation
-            .check_streamed_response(&method, response.status, &response.headers)
-            .map_err(Rejection::Response);
+        let checked = exchange::judge(&cleared, &mut trail, || {
+            operation.check_streamed_response(&method, response.status, &response.headers)
+        });
         let outcome = checked.map(|()| {
             let route = &cleared.route;
             answer::Answer {

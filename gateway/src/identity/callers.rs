@@ -50,10 +50,33 @@ pub struct CallerProfile {
     pub plan: String,
     /// What policies may compare with what is called ("facts").
     pub attributes: BTreeMap<String, AttributeValue>,
+    /// How strictly what it is answered is held against the contract, if not as each operation says.
+    pub answers: Option<AnswerChecks>,
     /// The day by which its access must have been reviewed.
     pub review_by: Date,
     /// By what it proves itself.
     pub proofs: Vec<Proof>,
+}
+
+/// How strictly the answers to one caller are held against the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerChecks {
+    /// As the operation says, or stricter.
+    AtLeast(AnswerCheck),
+    /// As the operation says, or laxer.
+    AtMost(AnswerCheck),
+}
+
+/// What happens to an answer that breaks the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AnswerCheck {
+    /// It is withheld.
+    Enforce,
+    /// It is passed on and reported.
+    Report,
+    /// It is not looked at.
+    Off,
 }
 
 /// Sorts of callers. Machines and persons never pass for one another.

@@ -19,7 +19,9 @@ mod token;
 pub use attribute::AttributeValue;
 pub use bearer::RequestFault;
 pub use caller::{Asked, Caller, Identities};
-pub use callers::{CallerProfile, Callers, CertificateProof, ClaimProof, Kind, Proof, TokenProof};
+pub use callers::{
+    AnswerCheck, AnswerChecks, CallerProfile, Callers, CertificateProof, ClaimProof, Kind, Proof, TokenProof,
+};
 pub use certificate::{CertificateFault, ClientCertificate, DnsName, SpiffeId};
 pub use error::{Challenge, IdentityError, Stranger};
 pub use token::{

@@ -7,10 +7,10 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::audit::{Redaction, Strength};
-use crate::contract::{self, Catalogue, Operation, Target};
+use crate::contract::{self, Catalogue, Operation, Strictness, Target};
 use crate::credential::{Credential, Credentials};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
-use crate::identity::{self, Asked, Caller};
+use crate::identity::{self, AnswerCheck, AnswerChecks, Asked, Caller};
 use crate::quota::{OperationLimit, OperationLimits};
 use crate::rejection::Rejection;
 use crate::telemetry::{Metrics, OperationMetrics};
@@ -172,6 +172,22 @@ impl Route {
             contract::Strength::Written => Strength::Written,
             contract::Strength::Durable => Strength::Durable,
             contract::Strength::Queued => Strength::Queued,
+        }
+    }
+
+    /// What happens when an answer to this caller breaks the contract.
+    #[must_use]
+    pub fn strictness(&self, caller: &Caller) -> Strictness {
+        let own = self.operation.settings().strictness;
+        let asked = |check: AnswerCheck| match check {
+            AnswerCheck::Enforce => Strictness::Enforce,
+            AnswerCheck::Report => Strictness::Report,
+            AnswerCheck::Off => Strictness::Off,
+        };
+        match caller.profile().and_then(|profile| profile.answers) {
+            None => own,
+            Some(AnswerChecks::AtLeast(check)) => own.max(asked(check)),
+            Some(AnswerChecks::AtMost(check)) => own.min(asked(check)),
         }
     }
 

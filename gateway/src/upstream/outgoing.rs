@@ -65,8 +65,9 @@ fn passes(name: &str) -> bool {
         "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade"
         // RFC 9110 sections 7.2, 8.6 and 10.1.1: written by the call, or answered by this hop.
         | "host" | "content-length" | "expect"
-        // RFC 9110 section 12.5.3: bodies are checked, so none may come coded.
-        | "accept-encoding"
+        // RFC 9110 section 12.5.3: bodies are checked, so none may come coded; a body that came coded goes on
+        // as it was checked.
+        | "accept-encoding" | "content-encoding"
         // The caller's own credentials end here.
         | "authorization" | "cookie" | "cookie2" | "dpop" | "x-api-key" | "api-key" | "apikey"
         | "x-access-token" | "remote-user" | "x-user"

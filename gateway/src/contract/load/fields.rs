@@ -13,6 +13,21 @@ pub(super) const DOCUMENT: &[&str] = &[
     "externalDocs",
     "x-gateway",
 ];
+pub(super) const COMPONENTS: &[&str] = &[
+    "schemas",
+    "responses",
+    "parameters",
+    "examples",
+    "requestBodies",
+    "headers",
+    "securitySchemes",
+    "links",
+    "callbacks",
+    "pathItems",
+];
+pub(super) const SECURITY_SCHEME: &[&str] =
+    &["type", "description", "name", "in", "scheme", "bearerFormat", "flows", "openIdConnectUrl"];
+pub(super) const SERVER: &[&str] = &["url", "description", "variables"];
 pub(super) const PATH_ITEM: &[&str] = &[
     "$ref",
     "summary",

@@ -6,11 +6,13 @@ use http::Method;
 use serde_json::Value;
 
 use super::super::lifecycle::Lifecycle;
+use super::super::media::MediaRange;
 use super::super::operation::{Contract, Operation};
 use super::super::parameter::Parameters;
 use super::super::route::Template;
+use super::super::sampling::Sampler;
 use super::super::security::{self, Requirement};
-use super::super::settings::{Settings, UnknownParameters, WrittenSettings};
+use super::super::settings::{Settings, Strictness, UnknownParameters, WrittenSettings};
 use super::super::source::At;
 use super::super::target::Target;
 use super::{Missing, Reader, fields};
@@ -33,13 +35,14 @@ impl Reader<'_> {
     ) -> Option<Operation> {
         let at = &described.at;
         self.check_fields(at, fields::OPERATION);
-        self.refuse_servers(at);
+        self.check_servers(at, &contract.base_path);
         if self.source.member(at, "callbacks").is_some() {
             let callbacks = at.key("callbacks");
             self.mistakes.push(self.source.warning(&callbacks, "callbacks are described but not served"));
         }
         let operation_id = self.operation_id(described);
         let (settings, lifecycle) = self.settings(described, contract);
+        self.unchecked = self.unchecked(at, settings.as_ref());
         let security = self.security(at);
         let unknown =
             settings.as_ref().map_or(UnknownParameters::Refuse, |settings| settings.unknown_parameters);
@@ -47,8 +50,16 @@ impl Reader<'_> {
         let has_marked_parameters = parameters.iter().any(|parameter| parameter.field.is_some());
         let body = self.request_body(&at.key("requestBody"));
         let body_fields = self.body_fields(&at.key("requestBody"));
+        let vague = [Method::GET, Method::HEAD, Method::DELETE].contains(&described.method);
+        if body.is_some() && vague {
+            // OpenAPI 3.0.4 section 4.7.10.1, RFC 9110 section 9.3.1.
+            let told =
+                format!("a body of {} has no meaning in HTTP, and is checked all the same", described.method);
+            self.mistakes.push(self.source.warning(&at.key("requestBody"), told));
+        }
         let responses = self.responses(&at.key("responses"));
         let operation_id = operation_id?;
+        let settings = settings?;
         Some(Operation {
             number: described.number,
             name: format!("{}.{}.{operation_id}", contract.api, contract.version),
@@ -57,7 +68,8 @@ impl Reader<'_> {
             template: format!("{}{}", contract.base_path, described.path),
             contract: Arc::clone(contract),
             security: security?,
-            settings: settings?,
+            sampler: Sampler::new(settings.sample),
+            settings,
             lifecycle,
             has_marked_parameters,
             parameters,
@@ -65,6 +77,21 @@ impl Reader<'_> {
             body_fields,
             responses,
         })
+    }
+
+    /// The media types that the operation takes unchecked.
+    fn unchecked(&mut self, at: &At, settings: Option<&Settings>) -> Vec<MediaRange> {
+        let mut ranges = Vec::new();
+        for text in settings.into_iter().flat_map(|settings| &settings.unchecked) {
+            match MediaRange::parse(text) {
+                Some(range) => ranges.push(range),
+                None => {
+                    let told = format!("`{text}` in `x-gateway.unchecked` is not a media type or range");
+                    self.mistakes.push(self.source.error(at, told));
+                }
+            }
+        }
+        ranges
     }
 
     /// What policies, limits and audit records call the operation.
@@ -104,7 +131,9 @@ impl Reader<'_> {
         match (list, self.missing) {
             (Some(list), Missing::Refuse) => {
                 let read = security::read(self.source, list);
-                self.mistakes.keep(read)
+                let (alternatives, told) = self.mistakes.keep(read)?;
+                self.mistakes.extend(told);
+                Some(alternatives)
             }
             (None, Missing::Refuse) => {
                 let told = self.source.error(at, "nothing says who may call this operation");
@@ -137,6 +166,7 @@ impl Reader<'_> {
             let told = "`versioning` stands at the root, for the whole contract";
             self.mistakes.push(self.source.error(&at.key("versioning"), told));
         }
+        let own_sample = written.sample.is_some();
         let own = written.lifecycle.take();
         let owner = self.text(&described.at, "operationId").unwrap_or(described.path);
         let owner = format!("{}.{}.{owner}", contract.api, contract.version);
@@ -158,6 +188,16 @@ impl Reader<'_> {
         if has_body && settings.as_ref().is_some_and(|settings| settings.streamed) {
             let told = "the body of a streamed operation is checked for type and size only";
             self.mistakes.push(self.source.warning(&described.at.key("requestBody"), told));
+        }
+        if settings.as_ref().is_some_and(|settings| settings.streamed && !settings.request_codings.is_empty())
+        {
+            let told = "a streamed operation takes no coded bodies, since nothing would decode them";
+            self.mistakes.push(self.source.error(&at, told));
+        }
+        if own_sample && settings.as_ref().is_some_and(|settings| settings.strictness != Strictness::Report) {
+            let told =
+                "`sample` is for `strictness: report`, and has no effect here but for callers of their own";
+            self.mistakes.push(self.source.warning(&at.key("sample"), told));
         }
         let base = settings.as_ref().and_then(|settings| settings.upstream_base.as_deref());
         if base.is_some_and(|base| Target::from_origin_form(base).is_err()) {

@@ -1,11 +1,11 @@
 //! The parameters of an operation: those of its path, overridden by its own.
 
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderName};
 use serde_json::Value;
 
 use super::super::direction::Direction;
 use super::super::media::{self, MediaRange};
-use super::super::parameter::{Form, Parameter, Place};
+use super::super::parameter::{Form, Mark, Parameter, Place};
 use super::super::settings::WrittenMarks;
 use super::super::shape::Shape;
 use super::super::source::At;
@@ -79,39 +79,47 @@ impl Reader<'_> {
             let told = format!("the path parameter `{name}` must say `required: true`");
             self.mistakes.push(self.source.error(at, told));
         }
-        let allow_empty = self.flag(at, "allowEmptyValue", false) && place == Place::Query;
         let form = self.form(name, &place, at, Direction::Request)?;
-        let personal = self.is_personal(at);
+        let allow_empty = self.allows_empty(&place, &form, at);
+        let mark = self.exposure(at);
         let field = self.parameter_field(name, &place, at);
         Some(Parameter {
             name: name.into(),
             place,
             required,
             allow_empty,
-            personal,
+            mark,
             form,
             field,
             pointer: at.pointer.clone(),
         })
     }
 
-    /// A header of a response is described like a parameter.
-    pub(super) fn response_header(&mut self, name: &str, at: &At) -> Option<Parameter> {
+    /// A header of a response, or of a part of a form, is described like a parameter.
+    pub(super) fn described_header(
+        &mut self,
+        name: &str,
+        at: &At,
+        direction: Direction,
+    ) -> Option<Parameter> {
         // OpenAPI 3.0.4 section 4.7.17.1: a described `Content-Type` is ignored.
         if name.eq_ignore_ascii_case(CONTENT_TYPE.as_str()) {
+            let told = "a header `Content-Type` is ignored by OpenAPI; `content` names the media types";
+            self.mistakes.push(self.source.warning(at, told));
             return None;
         }
         self.check_fields(at, fields::HEADER);
         let place = Place::Header(self.header_name(name, at)?);
         let required = self.flag(at, "required", false);
-        let form = self.form(name, &place, at, Direction::Response)?;
+        self.tell_ignored(at, "allowEmptyValue", "outside of queries");
+        let form = self.form(name, &place, at, direction)?;
         let pointer = at.pointer.clone();
         Some(Parameter {
             name: name.into(),
             place,
             required,
             allow_empty: false,
-            personal: false,
+            mark: Mark::Unmarked,
             form,
             field: None,
             pointer,
@@ -130,6 +138,12 @@ impl Reader<'_> {
             self.mistakes.push(self.source.warning(at, told));
             return None;
         }
+        if header == COOKIE {
+            let told = "a header `Cookie` is undefined in OpenAPI";
+            let told = self.source.error(at, told);
+            self.mistakes.push(told.help("describe each cookie with `in: cookie`"));
+            return None;
+        }
         Some(header)
     }
 
@@ -137,7 +151,12 @@ impl Reader<'_> {
         let has = |key: &str| self.source.member(at, key).is_some();
         match (has("schema"), has("content")) {
             (true, false) => self.styled(place, at, direction),
-            (false, true) => self.content_form(at, direction),
+            (false, true) => {
+                for key in ["style", "explode", "allowReserved"] {
+                    self.tell_ignored(at, key, "beside `content`");
+                }
+                self.content_form(at, direction)
+            }
             _ => {
                 let told = format!("`{name}` is described by either `schema` or `content`");
                 self.mistakes.push(self.source.error(at, told));
@@ -162,13 +181,13 @@ impl Reader<'_> {
             return None;
         };
         let explode = self.explode(at, style);
-        let place = at.key("schema");
-        let shape = Shape::of(self.source, &place);
-        if style == Style::DeepObject && !shape.may_be_object() && !shape.may_be_array() {
-            let told = "`deepObject` wants a schema of type `object` or `array`";
-            self.mistakes.push(self.source.error(&at.key("style"), told));
+        if *place != Place::Query {
+            self.tell_ignored(at, "allowReserved", "outside of queries");
         }
-        let schema = self.schemas.compile(&place, direction)?;
+        let schema = at.key("schema");
+        let shape = self.shapes.of(&schema);
+        self.tell_undefined(place, style, explode, &shape, at);
+        let schema = self.schemas.compile(&schema, direction)?;
         Some(Form::Styled { style, explode, shape, schema })
     }
 
@@ -226,21 +245,102 @@ impl Reader<'_> {
         Some(Form::Text(schema))
     }
 
-    /// Whether the parameter at `at`, or its schema, is marked as personal data.
-    fn is_personal(&mut self, at: &At) -> bool {
+    /// OpenAPI 3.0.4 section 4.7.12.2.1: `allowEmptyValue` is for queries, and for values that can be written.
+    fn allows_empty(&mut self, place: &Place, form: &Form, at: &At) -> bool {
+        if !self.flag(at, "allowEmptyValue", false) {
+            return false;
+        }
+        let written = match form {
+            Form::Styled { style, .. } => *style == Style::Form,
+            Form::Json(_) | Form::Text(_) => true,
+        };
+        if *place != Place::Query {
+            self.tell_ignored(at, "allowEmptyValue", "outside of queries");
+        } else if !written {
+            self.tell_ignored(at, "allowEmptyValue", "with a style that cannot write an empty value");
+        }
+        *place == Place::Query && written
+    }
+
+    /// Says that what stands at `key`, if anything does, has no effect.
+    pub(super) fn tell_ignored(&mut self, at: &At, key: &str, where_: &str) {
+        if self.source.member(at, key).is_some() {
+            let place = self.source.key_place(&at.key(key));
+            self.mistakes.push(Diagnostic::warning(place, format!("`{key}` is ignored {where_}")));
+        }
+    }
+
+    /// Says which combinations the tables of OpenAPI leave undefined, and how they are read: sections
+    /// 4.7.12.3 and 4.7.12.4 of 3.0.4, 4.8.12.3 and 4.8.12.4 of 3.1.1.
+    pub(super) fn tell_undefined(
+        &mut self,
+        place: &Place,
+        style: Style,
+        explode: Explode,
+        shape: &Shape,
+        at: &At,
+    ) {
+        let delimited = matches!(style, Style::SpaceDelimited | Style::PipeDelimited);
+        let has_parts = shape.may_be_array() || shape.may_be_object();
+        let mut told: Vec<&str> = Vec::new();
+        if style == Style::DeepObject {
+            if !has_parts {
+                told.push("`deepObject` wants a schema of type `object`; this one is read from `name=value`");
+            }
+            if explode == Explode::No {
+                told.push(
+                    "`deepObject` without `explode: true` is undefined in OpenAPI, and read as with it",
+                );
+            }
+            if shape.may_be_array() {
+                told.push(
+                    "a list in `deepObject` is undefined in OpenAPI, and read from `name[]` or `name[0]`",
+                );
+            }
+            if has_parts && shape.may_be_scalar() {
+                told.push("a scalar in `deepObject` is undefined in OpenAPI, and read from `name=value`");
+            }
+        }
+        if delimited && explode == Explode::Yes {
+            told.push("this style with `explode: true` is undefined in OpenAPI, and read as `form`");
+        }
+        if delimited && shape.may_be_scalar() {
+            told.push("a scalar in this style is undefined in OpenAPI, and read as it stands");
+        }
+        if *place == Place::Cookie && explode == Explode::Yes && has_parts {
+            told.push(
+                "an exploded list or object in cookies is undefined in OpenAPI, and read from cookies of their own",
+            );
+        }
+        let style = at.key("style");
+        let at = if self.source.value(&style).is_some() { &style } else { at };
+        for told in told {
+            self.mistakes.push(self.source.warning(at, told));
+        }
+    }
+
+    /// How the parameter at `at`, or its schema, is marked.
+    fn exposure(&mut self, at: &At) -> Mark {
         let own = at.key("x-gateway");
-        if self.source.value(&own).is_some() {
+        let (personal, public) = if self.source.value(&own).is_some() {
             let marks = self.source.part::<WrittenMarks>(&own);
             let marks = self.mistakes.keep(marks).unwrap_or_default();
             if marks.personal && marks.public {
                 self.mistakes.push(self.source.error(&own, "a value is personal or public, not both"));
             }
-            return marks.personal;
+            (marks.personal, marks.public)
+        } else {
+            let schema = self.source.follow(at.key("schema")).ok();
+            let marked = |word: &str| {
+                let mark = schema.as_ref().map(|schema| schema.key("x-gateway").key(word));
+                mark.is_some_and(|mark| self.source.value(&mark) == Some(&Value::Bool(true)))
+            };
+            (marked("personal"), marked("public"))
+        };
+        match (personal, public) {
+            (true, _) => Mark::Personal,
+            (false, true) => Mark::Public,
+            (false, false) => Mark::Unmarked,
         }
-        let schema = self.source.follow(at.key("schema")).ok();
-        schema.is_some_and(|schema| {
-            let marked = schema.key("x-gateway").key("personal");
-            self.source.value(&marked) == Some(&Value::Bool(true))
-        })
     }
 }

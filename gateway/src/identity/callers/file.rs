@@ -11,7 +11,9 @@ use crate::document::{Document, token};
 use crate::identity::attribute::AttributeValue;
 use crate::identity::certificate::{DnsName, SpiffeId};
 
-use super::{CallerProfile, CertificateProof, ClaimProof, Kind, Proof, TokenProof};
+use super::{
+    AnswerCheck, AnswerChecks, CallerProfile, CertificateProof, ClaimProof, Kind, Proof, TokenProof,
+};
 
 /// Who may call. A caller that is not here is refused, however good its token or certificate.
 #[derive(Deserialize, JsonSchema)]
@@ -44,6 +46,11 @@ struct Entry {
     /// By what it proves itself: any of these.
     #[schemars(length(min = 1))]
     proofs: Vec<ProofEntry>,
+    /// How strictly what it is answered is held against the contract, where that is stricter than what the
+    /// operation says: `enforce` or `report`.
+    answer_checks: Option<AnswerCheck>,
+    /// The same where it is laxer: `report` or `off`. Broken answers then reach this caller.
+    insecure_answer_checks: Option<AnswerCheck>,
     /// The day by which its access must have been reviewed, as YYYY-MM-DD.
     #[schemars(extend("format" = "date"))]
     review_by: String,
@@ -138,7 +145,19 @@ impl Reader<'_> {
                 Diagnostic::error(self.document.key_place(&at), format!("`{id}` is not a caller's name"));
             self.told.push(told.help(NAME_HELP));
         }
-        let Entry { kind, owner, description, groups, plan, facts, proofs, review_by } = entry;
+        let Entry {
+            kind,
+            owner,
+            description,
+            groups,
+            plan,
+            facts,
+            proofs,
+            answer_checks,
+            insecure_answer_checks,
+            review_by,
+        } = entry;
+        let answers = self.answers(&at, answer_checks, insecure_answer_checks);
         for (n, group) in groups.iter().enumerate() {
             self.name(&format!("{at}/groups/{n}"), group, "group");
             if groups.iter().take(n).any(|before| before == group) {
@@ -164,9 +183,42 @@ impl Reader<'_> {
             groups,
             plan,
             attributes: facts,
+            answers,
             review_by,
             proofs: read,
         })
+    }
+
+    fn answers(
+        &mut self,
+        at: &str,
+        strict: Option<AnswerCheck>,
+        lax: Option<AnswerCheck>,
+    ) -> Option<AnswerChecks> {
+        let (key, message, help) = match (strict, lax) {
+            (None, None) => return None,
+            (Some(check @ (AnswerCheck::Enforce | AnswerCheck::Report)), None) => {
+                return Some(AnswerChecks::AtLeast(check));
+            }
+            (None, Some(check @ (AnswerCheck::Report | AnswerCheck::Off))) => {
+                return Some(AnswerChecks::AtMost(check));
+            }
+            (Some(_), Some(_)) => {
+                ("insecure_answer_checks", "answers are checked more strictly or less, not both", "write one")
+            }
+            (Some(AnswerCheck::Off), None) => (
+                "answer_checks",
+                "`answer_checks` only makes a caller's answers safer",
+                "to switch checks off write `insecure_answer_checks: off`",
+            ),
+            (None, Some(AnswerCheck::Enforce)) => (
+                "insecure_answer_checks",
+                "`insecure_answer_checks` only makes checks laxer",
+                "write `answer_checks: enforce`",
+            ),
+        };
+        self.error(&format!("{at}/{key}"), message.to_owned(), help);
+        None
     }
 
     fn review_by(&mut self, at: &str, text: &str) -> Option<Date> {
