@@ -64,6 +64,12 @@ impl Document {
         &self.value
     }
 
+    /// The whole text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The file's name in diagnostics.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -42,11 +42,11 @@ pub fn report(gateway: &Gateway) -> StatusReport {
             loaded_at: snapshot.loaded_at(),
             age_s: now.duration_since(snapshot.loaded_at()).unsigned_abs().as_secs(),
         },
-        insecure: snapshot.settings().insecure.clone(),
         last_reload_fault: gateway
             .reload_fault()
             .map(|fault| ReloadFault { time: fault.at, diagnostics: fault.mistakes.clone() }),
         contracts: snapshot.contracts().contracts().iter().map(|one| contract(&snapshot, one, now)).collect(),
+        insecure: snapshot.settings().insecure.clone(),
         issuers,
         audit: AuditStatus {
             records: log.size,
@@ -81,6 +81,8 @@ fn contract(snapshot: &Snapshot, contract: &Arc<Contract>, now: Timestamp) -> Co
         lifecycle: standing.map_or("live", Standing::as_str),
         sunset: contract.lifecycle().sunset(),
         brownout,
+        published: snapshot.standing(contract).as_str(),
+        digest: contract.digest().to_owned(),
         operations: snapshot.contracts().operations_of(contract).count(),
     }
 }

@@ -29,6 +29,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "document",
             "units",
             "audit",
+            // Whether unpublished contracts are served is a setting.
+            "contract",
             "credential",
             "edge",
             "identity",

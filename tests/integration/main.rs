@@ -24,6 +24,7 @@ mod lifecycle;
 mod limits;
 mod oidc;
 mod path;
+mod publish;
 mod rate_limit_fields;
 mod raw;
 mod readme;

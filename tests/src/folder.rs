@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -13,7 +14,7 @@ use crate::repository;
 #[derive(Debug)]
 pub struct Folder {
     root: TempDir,
-    settings: Value,
+    settings: Mutex<Value>,
 }
 
 impl Folder {
@@ -26,7 +27,7 @@ impl Folder {
             copy(&repository::folder(name), &root.path().join(name));
         }
         fs::create_dir(root.path().join("certs")).expect("a folder can be made");
-        let folder = Self { root, settings };
+        let folder = Self { root, settings: Mutex::new(settings) };
         folder.write_settings();
         folder
     }
@@ -52,17 +53,24 @@ impl Folder {
     /// Where the audit log is, as `gateway.yaml` says.
     #[must_use]
     pub fn audit(&self) -> PathBuf {
-        self.join(self.settings["audit"]["directory"].as_str().unwrap_or("audit"))
+        self.join(self.value()["audit"]["directory"].as_str().unwrap_or("audit"))
     }
 
     /// Changes `gateway.yaml`, which is kept as a value and written as JSON (which is YAML).
     pub fn settings(&mut self, change: impl FnOnce(&mut Value)) {
-        change(&mut self.settings);
+        change(&mut self.value());
         self.write_settings();
     }
 
-    /// Writes a file, in one step as a careful operator does, so that no reload sees half of it.
+    /// Writes a file, in one step as a careful operator does, so that no reload sees half of it. A contract that
+    /// is changed here is not the published one, so `gateway.yaml` then says that it is served all the same.
     pub fn write(&self, path: &str, text: &str) {
+        self.allow_unpublished(path);
+        self.write_strictly(path, text);
+    }
+
+    /// The same of a contract that is to be published, or to be refused.
+    pub fn write_strictly(&self, path: &str, text: &str) {
         let (file, next) = (self.join(path), self.join(&format!("{path}.next")));
         fs::create_dir_all(file.parent().expect("a file stands in a folder")).expect("a folder can be made");
         fs::write(&next, text).expect("a file can be written");
@@ -87,8 +95,16 @@ impl Folder {
         self.write(path, &text.replace(from, to));
     }
 
+    /// The same of a contract that is to be published, or to be refused.
+    pub fn replace_strictly(&self, path: &str, from: &str, to: &str) {
+        let text = self.read(path);
+        assert!(text.contains(from), "`{from}` is not in {path}");
+        self.write_strictly(path, &text.replace(from, to));
+    }
+
     /// Removes a file.
     pub fn remove(&self, path: &str) {
+        self.allow_unpublished(path);
         fs::remove_file(self.join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
     }
 
@@ -111,7 +127,21 @@ impl Folder {
     }
 
     fn write_settings(&self) {
-        self.write("gateway.yaml", &format!("{:#}\n", self.settings));
+        let text = format!("{:#}\n", self.value());
+        self.write_strictly("gateway.yaml", &text);
+    }
+
+    fn allow_unpublished(&self, path: &str) {
+        const SWITCH: &str = "insecure_unpublished_contracts";
+        if !path.starts_with("contracts/") || self.value()[SWITCH] == Value::Bool(true) {
+            return;
+        }
+        self.value()[SWITCH] = Value::Bool(true);
+        self.write_settings();
+    }
+
+    fn value(&self) -> MutexGuard<'_, Value> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -145,5 +175,16 @@ mod tests {
         assert_eq!(written, json!({"a": 1, "b": [2]}));
         assert!(folder.everything_below("policies").contains("# mine"));
         assert!(!folder.join("policies/limits.yaml.next").exists());
+    }
+
+    #[test]
+    fn a_contract_that_a_test_changes_is_served_unpublished_unless_the_test_is_about_that() {
+        let folder = Folder::new(json!({}));
+        let contract = "contracts/stock/v1/openapi.yaml";
+        folder.replace_strictly(contract, "get:", "get: # mine");
+        assert_eq!(folder.read("gateway.yaml"), "{}\n");
+        folder.replace(contract, "# mine", "# theirs");
+        let written: Value = serde_json::from_str(&folder.read("gateway.yaml")).unwrap();
+        assert_eq!(written, json!({"insecure_unpublished_contracts": true}));
     }
 }

@@ -15,12 +15,12 @@ pub struct StatusReport {
     pub version: &'static str,
     /// What serves now.
     pub snapshot: SnapshotStatus,
-    /// The insecure settings that are on.
-    pub insecure: Vec<String>,
     /// Why the files on disk do not serve, if they do not.
     pub last_reload_fault: Option<ReloadFault>,
     /// The live contracts.
     pub contracts: Vec<ContractStatus>,
+    /// The insecure settings that are on.
+    pub insecure: Vec<String>,
     /// The token issuers.
     pub issuers: Vec<IssuerStatus>,
     /// The audit log.
@@ -69,6 +69,10 @@ pub struct ContractStatus {
     /// Its next brown-out, or the one that takes place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub brownout: Option<BrownoutStatus>,
+    /// `published`, or, where insecure settings serve it all the same, `altered`, `unpublished` or `retired`.
+    pub published: &'static str,
+    /// SHA-256 of its files, in hexadecimal.
+    pub digest: String,
     /// How many operations it has.
     pub operations: usize,
 }

@@ -101,9 +101,9 @@ mod tests {
         StatusReport {
             version: "0.1.0",
             snapshot: SnapshotStatus { id: "s1".to_owned(), loaded_at: Timestamp::UNIX_EPOCH, age_s: 7 },
-            insecure: Vec::new(),
             last_reload_fault: Some(ReloadFault { time: Timestamp::UNIX_EPOCH, diagnostics: mistake.into() }),
             contracts: Vec::new(),
+            insecure: Vec::new(),
             issuers: vec![IssuerStatus {
                 name: "main".to_owned(),
                 keys: 2,

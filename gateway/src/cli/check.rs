@@ -6,6 +6,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Format, Settings};
+use crate::config::Outline;
+use crate::contract::lint::Rules;
 use crate::diagnostic::Diagnostics;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
@@ -24,7 +26,8 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self) -> ExitCode {
-        let found = Found::new(Snapshot::load(&self.settings.config, None, &Metrics::new()));
+        let mut found = Found::new(Snapshot::load(&self.settings.config, None, &Metrics::new()));
+        found.rules(Rules::load(&Outline::read(&self.settings.config).policies, super::today()));
         match self.format {
             Format::Text => found.print_text(),
             Format::Json => found.print_json(),
@@ -44,6 +47,13 @@ impl Found {
         match loaded {
             Err(diagnostics) => Self { diagnostics, summary: None },
             Ok((snapshot, diagnostics)) => Self { summary: Some(snapshot.summary()), diagnostics },
+        }
+    }
+
+    /// The gateway serves without the rules for contracts, but nobody wants to find them broken when publishing.
+    fn rules(&mut self, loaded: Result<(Rules, Diagnostics), Diagnostics>) {
+        if let Some((_rules, warnings)) = self.diagnostics.keep(loaded) {
+            self.diagnostics.extend(warnings);
         }
     }
 

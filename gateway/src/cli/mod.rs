@@ -36,7 +36,7 @@ enum Command {
     /// Prove that the audit log is whole, or look into it.
     #[command(subcommand)]
     Audit(audit::Audit),
-    /// Change contracts without breaking who calls them.
+    /// Look at contracts, change them without breaking who calls them, and see what is live.
     #[command(subcommand)]
     Contract(contract::Contract),
 }
@@ -56,6 +56,11 @@ enum Format {
     Text,
     /// For programs.
     Json,
+}
+
+/// The day it is, in UTC.
+fn today() -> jiff::civil::Date {
+    jiff::Timestamp::now().to_zoned_datetime(jiff::tz::TimeZone::UTC).date()
 }
 
 /// Runs the command that the arguments name.
@@ -82,6 +87,8 @@ Examples:
       what is wrong with the files of this folder, with file, line and help
   gateway explain --caller acme-marketplace --method POST --path /orders/v2/orders --scope orders:write --certificate
       what would happen to this call, and which policies decide
+  gateway contract publish orders/v2
+      lets this version be served from now on, if it breaks no promise
   gateway serve --config /etc/gateway/gateway.yaml
   gateway contract usage --deprecated
       who still uses what is deprecated, how often, and when last

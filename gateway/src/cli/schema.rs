@@ -43,6 +43,8 @@ enum Name {
     Lifecycle,
     /// policies/tests/*.yaml
     PolicyTests,
+    /// policies/contract-rules.yaml
+    ContractRules,
     /// The `x-gateway` extension of contracts
     XGateway,
     /// policies/*.cedar, generated from callers and contracts
@@ -86,6 +88,7 @@ fn json(name: Name) -> Value {
         Name::Limits => Limits::schema(),
         Name::Lifecycle => Retirement::schema(),
         Name::PolicyTests => policy::test_schema(),
+        Name::ContractRules => contract::lint::Rules::schema(),
         Name::XGateway => contract::extension_schema(),
         Name::Cedar => Value::Null,
     }
@@ -102,6 +105,7 @@ fn write(folder: &std::path::Path) -> ExitCode {
         (Name::Limits, "limits.schema.json"),
         (Name::Lifecycle, "lifecycle.schema.json"),
         (Name::PolicyTests, "policy-tests.schema.json"),
+        (Name::ContractRules, "contract-rules.schema.json"),
         (Name::XGateway, "x-gateway.schema.json"),
     ];
     for (name, file) in files {

@@ -28,6 +28,9 @@ pub(super) struct Gateway {
     /// The folder of the contracts, relative to this file. Default: `contracts`.
     #[serde(default)]
     pub(super) contracts: Option<PathBuf>,
+    /// Serves contracts that are not what `published.lock` records, for development. Default: false.
+    #[serde(default)]
+    pub(super) insecure_unpublished_contracts: bool,
     /// The authorization servers whose tokens are accepted, by name.
     #[serde(default)]
     pub(super) issuers: BTreeMap<String, Issuer>,

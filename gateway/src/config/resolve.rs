@@ -13,6 +13,7 @@ use super::raw;
 use super::settings::{EdgeLimits, KeyPairFiles, ListenerSettings, ListenerTlsFiles, Settings, default};
 use crate::audit::LogSettings;
 use crate::audit::checkpoint::SigningKey;
+use crate::contract::publish::Unpublished;
 use crate::credential::{CredentialSettings, Form, Reference};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::document::{Document, token};
@@ -61,6 +62,7 @@ impl Resolve<'_> {
             admin,
             policies,
             contracts,
+            insecure_unpublished_contracts,
             issuers,
             upstreams,
             credentials,
@@ -71,7 +73,10 @@ impl Resolve<'_> {
             answers,
             lifecycle,
         } = written;
-        let insecure = insecure(&listeners, &admin, &issuers, &lifecycle);
+        let mut insecure = insecure(&listeners, &admin, &issuers, &lifecycle);
+        if insecure_unpublished_contracts {
+            insecure.push("insecure_unpublished_contracts".to_owned());
+        }
         let admin = self.admin(&admin);
         let listeners = self.listeners(listeners);
         let limits = self.limits(&limits);
@@ -90,6 +95,11 @@ impl Resolve<'_> {
         Some(Settings {
             policies: folder(policies, default::POLICIES),
             contracts: folder(contracts, default::CONTRACTS),
+            unpublished: if insecure_unpublished_contracts {
+                Unpublished::Allow
+            } else {
+                Unpublished::Refuse
+            },
             listeners,
             admin: admin?,
             issuers: issuers.into_iter().collect::<Option<_>>()?,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::audit::LogSettings;
+use crate::contract::publish::Unpublished;
 use crate::credential::CredentialSettings;
 use crate::edge::{HeadLimits, TrustedHops};
 use crate::identity::IssuerSettings;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub policies: PathBuf,
     /// The folder of the contracts.
     pub contracts: PathBuf,
+    /// What happens to contracts that are not the published ones.
+    pub unpublished: Unpublished,
     /// Whose tokens are accepted.
     pub issuers: Vec<IssuerSettings>,
     /// Claims that policies may use, of any issuer.

@@ -46,8 +46,7 @@ pub(super) struct Loaded {
 pub(super) enum Missing {
     /// It does not load.
     Refuse,
-    /// Something harmless is assumed, to load contracts that know nothing of the gateway.
-    #[cfg(test)]
+    /// Something harmless is assumed, to look at documents that know nothing of the gateway.
     Assume,
 }
 
@@ -76,17 +75,27 @@ pub(super) fn load(
     missing: Missing,
 ) -> Result<Loaded, Diagnostics> {
     let source = Source::read(folder, &format!("{root_name}/{api}/{version}"))?;
-    let dialect = dialect(&source)?;
+    read(&source, api, version, missing)
+}
+
+/// The same from files that were read before.
+pub(super) fn read(
+    source: &Source,
+    api: &str,
+    version: &str,
+    missing: Missing,
+) -> Result<Loaded, Diagnostics> {
+    let dialect = dialect(source)?;
     let mut reader = Reader {
-        source: &source,
-        schemas: Schemas::new(&source, dialect, engine(&source)),
-        shapes: Shapes::new(&source),
+        source,
+        schemas: Schemas::new(source, dialect, engine(source)),
+        shapes: Shapes::new(source),
         missing,
         mistakes: Diagnostics::new(),
         defaults: WrittenSettings::default(),
         unchecked: Vec::new(),
         operation_ids: BTreeMap::new(),
-        marking: uses::Marking::new(&source, dialect),
+        marking: uses::Marking::new(source, dialect),
     };
     let contract = reader.contract(api, version);
     let (operations, routes) = reader.operations(&contract);
@@ -97,7 +106,8 @@ pub(super) fn load(
     Ok(Loaded { contract, operations, routes, warnings, files: source.file_names() })
 }
 
-fn dialect(source: &Source) -> Result<Dialect, Diagnostics> {
+/// The dialect of the contract's schemas.
+pub(super) fn dialect(source: &Source) -> Result<Dialect, Diagnostics> {
     let at = source.root().key("openapi");
     let written = source.value(&at).and_then(Value::as_str).unwrap_or_default();
     let mut numbers = written.split('.').map(|number| number.parse::<u32>().ok());
@@ -123,7 +133,7 @@ fn named_dialect(source: &Source) -> Result<Dialect, Diagnostics> {
 }
 
 /// The regular expressions that the contract may use.
-fn engine(source: &Source) -> Engine {
+pub(super) fn engine(source: &Source) -> Engine {
     let at = source.root().key("x-gateway").key("insecure_backtracking_patterns");
     if source.value(&at) == Some(&Value::Bool(true)) { Engine::Backtracking } else { Engine::Linear }
 }

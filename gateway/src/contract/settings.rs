@@ -223,7 +223,6 @@ pub(super) struct WrittenMarks {
 
 impl WrittenSettings {
     /// What holds for an operation without `x-gateway` in documents that know nothing of it.
-    #[cfg(test)]
     pub(super) fn assumed() -> Self {
         Self {
             upstream: Some("assumed".to_owned()),

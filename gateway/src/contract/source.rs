@@ -132,6 +132,14 @@ impl Source {
         At { file: 0, pointer: String::new() }
     }
 
+    /// All files, by their names in the folder, with their texts.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.iter().map(|file| {
+            let name = file.name().strip_prefix(&self.prefix).unwrap_or_else(|| file.name());
+            (name, file.text())
+        })
+    }
+
     /// All files' values, in the order of [`At::file`].
     pub(super) fn values(&self) -> impl Iterator<Item = &Value> {
         self.files.iter().map(Document::value)

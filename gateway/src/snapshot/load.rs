@@ -11,6 +11,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::{Snapshot, facts, route};
 use crate::config::{self, Outline, Settings};
 use crate::contract::Catalogue;
+use crate::contract::publish::{self, Shelf, Standings};
 use crate::credential::{Credentials, Sources, VersionKey};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::document::{Document, token};
@@ -39,6 +40,9 @@ impl Snapshot {
             found.extend(fixed_at_start(path, &previous.settings, &settings));
         }
         let contracts = keep(&mut found, load_contracts(&settings, previous));
+        let standings = contracts
+            .as_ref()
+            .and_then(|contracts| keep(&mut found, compare_published(&settings, contracts)));
         let callers_file = found.keep(read(&settings.policies, "callers.yaml"));
         let issuer_names: Vec<&str> = settings.issuers.iter().map(|issuer| issuer.name.as_str()).collect();
         let callers =
@@ -47,18 +51,9 @@ impl Snapshot {
         let issuers = found.keep(load_issuers(&settings, previous));
         let upstreams = found.keep(load_upstreams(path, &settings, previous));
         let version_key = found.keep(version_key(previous));
-        let credentials = version_key.as_ref().and_then(|key| {
-            let base_dir = path.parent().unwrap_or_else(|| Path::new(""));
-            let sources = Sources { base_dir, variable: &|name| std::env::var_os(name) };
-            keep(&mut found, Credentials::load(&settings.credentials, &sources, key))
-        });
-        let tls: Vec<_> = settings
-            .listeners
-            .iter()
-            .map(|listener| {
-                listener.tls.as_ref().map(|files| found.keep(ListenerTls::load(files, listener.http2)))
-            })
-            .collect();
+        let credentials =
+            version_key.as_ref().and_then(|key| keep(&mut found, load_credentials(path, &settings, key)));
+        let tls = load_tls(&settings, &mut found);
 
         let retirement = callers.as_ref().zip(contracts.as_ref()).and_then(|(callers, contracts)| {
             let was_written = previous.is_some_and(|previous| previous.retirement.is_written());
@@ -94,6 +89,7 @@ impl Snapshot {
                 loaded_at: Timestamp::now(),
                 sources,
                 contracts: contracts?,
+                standings: standings?,
                 routes: routes?,
                 identities: Identities::new(callers, Arc::new(issuers)),
                 retirement: retirement?,
@@ -102,8 +98,7 @@ impl Snapshot {
                 plans: plans?,
                 quotas,
                 upstreams: Arc::new(upstreams?),
-                // A listener whose certificates do not load must not become one without TLS.
-                tls: tls.into_iter().map(transpose).collect::<Option<_>>()?,
+                tls: tls?,
                 version_key: version_key?,
                 policy_tests: policy_tests?,
                 settings,
@@ -180,6 +175,36 @@ fn load_contracts(
     // Contracts are named by their folders, so those of another root are others.
     let previous = previous.filter(|previous| previous.settings.contracts == settings.contracts);
     Catalogue::load(&settings.contracts, previous.map(|previous| &previous.contracts))
+}
+
+/// The TLS side of each listener, of those that have one.
+fn load_tls(settings: &Settings, found: &mut Diagnostics) -> Option<Vec<Option<ListenerTls>>> {
+    let listeners = settings.listeners.iter();
+    let loaded: Vec<_> = listeners
+        .map(|listener| {
+            listener.tls.as_ref().map(|files| found.keep(ListenerTls::load(files, listener.http2)))
+        })
+        .collect();
+    // A listener whose certificates do not load must not become one without TLS.
+    loaded.into_iter().map(transpose).collect()
+}
+
+/// How the contracts stand to what was published of them.
+fn compare_published(
+    settings: &Settings,
+    contracts: &Catalogue,
+) -> Result<(Standings, Diagnostics), Diagnostics> {
+    publish::enforce(&Shelf::new(&settings.contracts), contracts.contracts(), settings.unpublished)
+}
+
+fn load_credentials(
+    path: &Path,
+    settings: &Settings,
+    key: &Arc<VersionKey>,
+) -> Result<(Credentials, Diagnostics), Diagnostics> {
+    let base_dir = path.parent().unwrap_or_else(|| Path::new(""));
+    let sources = Sources { base_dir, variable: &|name| std::env::var_os(name) };
+    Credentials::load(&settings.credentials, &sources, key)
 }
 
 fn load_callers(issuers: &[&str], document: &Document) -> Result<(Callers, Diagnostics), Diagnostics> {

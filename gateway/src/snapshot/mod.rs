@@ -17,7 +17,8 @@ use jiff::Timestamp;
 pub use route::Route;
 
 use crate::config::Settings;
-use crate::contract::{Catalogue, Chosen, Matched, NoMatch, Target};
+use crate::contract::publish::{self, Name, Standings};
+use crate::contract::{Catalogue, Chosen, Contract, Matched, NoMatch, Target};
 use crate::credential::VersionKey;
 use crate::edge::{ClientTrust, ListenerTls};
 use crate::identity::{Caller, Identities};
@@ -37,6 +38,8 @@ pub struct Snapshot {
     settings: Arc<Settings>,
     sources: Vec<PathBuf>,
     contracts: Catalogue,
+    /// How each contract stands to what was published of it.
+    standings: Standings,
     routes: Vec<Arc<Route>>,
     identities: Identities,
     retirement: Retirement,
@@ -81,6 +84,13 @@ impl Snapshot {
     #[must_use]
     pub const fn contracts(&self) -> &Catalogue {
         &self.contracts
+    }
+
+    /// How a contract stands to what was published of it.
+    #[must_use]
+    pub fn standing(&self, contract: &Contract) -> publish::Standing {
+        let name = Name::new(contract.api(), contract.version());
+        self.standings.get(&name).copied().unwrap_or(publish::Standing::Unpublished)
     }
 
     /// Who may be a caller, and how they prove it.

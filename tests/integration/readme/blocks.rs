@@ -32,8 +32,9 @@ pub(super) enum Directive {
     Files,
     /// ``<!-- as FILE -->``: a whole file; with `, refused` one that must not load.
     As { file: String, good: bool },
-    /// ``<!-- in FILE after `LINE` -->``: goes below that line.
-    In { file: String, after: String },
+    /// ``<!-- in FILE after `LINE` -->``: goes below that line; with `, unpublished` into a contract that is not
+    /// served before it is published.
+    In { file: String, after: String, served: bool },
 }
 
 /// The blocks of a Markdown text, in order.
@@ -82,8 +83,10 @@ fn directive_of(before: &str, line: usize) -> Directive {
             Directive::As { file: file.to_owned(), good }
         }
         Some(("in", rest)) => {
+            let (rest, served) =
+                rest.strip_suffix(", unpublished").map_or((rest, true), |rest| (rest, false));
             let (file, after) = rest.split_once(" after ").expect("a place says after what");
-            Directive::In { file: file.to_owned(), after: after.trim_matches('`').to_owned() }
+            Directive::In { file: file.to_owned(), after: after.trim_matches('`').to_owned(), served }
         }
         _ => panic!("README.md:{line}: unknown comment `{words}`"),
     }
@@ -95,6 +98,8 @@ fn blocks_are_found_with_their_comments() {
     assert_eq!(found.len(), 2);
     assert!(matches!((&found[0].language, &found[0].directive), (Language::Sh, Directive::None)));
     assert_eq!((found[0].line, found[0].text.as_str()), (2, "ls\nls"));
-    let Directive::In { file, after } = &found[1].directive else { panic!("another directive") };
+    let Directive::In { file, after, served: true } = &found[1].directive else {
+        panic!("another directive")
+    };
     assert_eq!((file.as_str(), after.as_str()), ("a.yaml", "x:"));
 }

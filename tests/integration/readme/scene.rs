@@ -75,7 +75,7 @@ impl Scene {
     pub(super) fn insert(&self, file: &str, after: &str, text: &str) {
         let indented: String = text.lines().map(|line| format!("  {line}\n")).collect();
         let anchor = format!("\n{after}\n");
-        self.world.folder.replace(file, &anchor, &format!("{anchor}{indented}"));
+        self.world.folder.replace_strictly(file, &anchor, &format!("{anchor}{indented}"));
     }
 }
 

@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 pub struct Finished {
     /// Whether it ended with 0.
     pub success: bool,
+    /// The code it ended with.
+    pub code: Option<i32>,
     /// What it printed.
     pub output: String,
     /// What it printed as errors.
@@ -27,6 +29,7 @@ pub async fn run(arguments: &[&str]) -> Finished {
         .unwrap_or_else(|e| panic!("{}: {e}", program().display()));
     Finished {
         success: output.status.success(),
+        code: output.status.code(),
         output: String::from_utf8_lossy(&output.stdout).into_owned(),
         errors: String::from_utf8_lossy(&output.stderr).into_owned(),
     }

@@ -141,7 +141,6 @@ impl Reader<'_> {
                     .push(told.help("add `security`, here or at the root; `security: []` makes it public"));
                 None
             }
-            #[cfg(test)]
             (_, Missing::Assume) => Some(Vec::new()),
         }
     }
@@ -154,7 +153,6 @@ impl Reader<'_> {
                 self.mistakes.keep(part).unwrap_or_default()
             }
             (None, Missing::Refuse) => WrittenSettings::default(),
-            #[cfg(test)]
             (None, Missing::Assume) => WrittenSettings::assumed(),
         };
         if written.insecure_backtracking_patterns.is_some() {
