@@ -427,6 +427,14 @@ mod tests {
     }
 
     #[test]
+    fn an_operation_without_an_id_is_named_by_its_path() {
+        let catalogue = sample::catalogue(&format!(
+            "paths:\n  \"/f(a='{{a}}')\": {{get: {{{OK}, parameters: [{{name: a, in: path, required: true, schema: {{type: string}}}}]}}}}\n"
+        ));
+        assert_eq!(catalogue.operations()[0].name(), "api.v1.GET:/f(a=%27{a}%27)");
+    }
+
+    #[test]
     fn a_contract_becomes_operations_with_all_their_facts() {
         let text = format!(
             "openapi: 3.1.1
@@ -484,6 +492,7 @@ paths:
             (paths(&format!("operationId: a b, {OK}")), "`a b` cannot be a part of names"),
             (paths(&format!("operationId: 'a\"b', {OK}")), "cannot be a part of names"),
             (paths(&format!("operationId: '', {OK}")), "cannot be a part of names"),
+            (paths(&format!("operationId: 7, {OK}")), "cannot be a part of names"),
             (
                 format!(
                     "openapi: 3.1.0{HEAD}paths:\n  /t:\n    get: {{{OK}}}\n    put: {{operationId: 'GET:/t', {OK}}}\n"

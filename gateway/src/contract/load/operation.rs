@@ -97,14 +97,14 @@ impl Reader<'_> {
     /// What policies, limits and audit records call the operation.
     fn operation_id(&mut self, described: &Described<'_>) -> Option<String> {
         let written = described.at.key("operationId");
-        let (id, at) = match self.text(&described.at, "operationId") {
-            Some(id) => (id.to_owned(), written),
-            None => (format!("{}:{}", described.method, described.path), described.at.clone()),
+        let named = self.source.value(&written).is_some();
+        let (id, at) = if named {
+            (self.text(&described.at, "operationId").unwrap_or_default().to_owned(), written)
+        } else {
+            (name_of_path(&described.method, described.path), described.at.clone())
         };
-        let named = at != described.at;
-        let may_stand = |b: u8| may_stand_in_id(b) || (!named && matches!(b, b'{' | b'}'));
-        let too_long = named && id.len() > OPERATION_ID_BYTES_MAX;
-        if id.is_empty() || too_long || !id.bytes().all(may_stand) {
+        let fits = (1..=OPERATION_ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(may_stand_in_id);
+        if named && !fits {
             let told = format!("the `operationId` `{id}` cannot be a part of names");
             let help = format!(
                 "up to {OPERATION_ID_BYTES_MAX} letters, digits and signs of ASCII, without spaces, quotes, backslashes, braces, `<`, `>`, `|` and `^`"
@@ -204,6 +204,19 @@ impl Reader<'_> {
         }
         (settings, lifecycle)
     }
+}
+
+/// The name of an operation that has none: `GET:/orders/{id}`. What may not stand in names is percent-encoded.
+fn name_of_path(method: &Method, path: &str) -> String {
+    let mut name = format!("{method}:");
+    for byte in path.bytes() {
+        if may_stand_in_id(byte) || matches!(byte, b'{' | b'}') {
+            name.push(char::from(byte));
+        } else {
+            name.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    name
 }
 
 /// What an `operationId` is made of. It is a part of names such as `orders.v2.createOrder`, which stand in
