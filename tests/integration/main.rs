@@ -18,6 +18,7 @@ mod attacks;
 mod audit;
 mod calls;
 mod commands;
+mod contract_diff;
 mod handshake;
 mod keys;
 mod lifecycle;

@@ -15,6 +15,7 @@ mod report;
 mod response;
 mod schema;
 mod security;
+mod settings;
 
 use std::path::Path;
 

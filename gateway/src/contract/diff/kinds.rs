@@ -131,7 +131,8 @@ const CONTEXTS: &[(&str, &str, Side)] = &[
 const BODY: &str = "requestBody: {content: {application/json: {schema: ";
 const ANSWER: &str = "responses: {'200': {content: {application/json: {schema: ";
 
-/// Changes that are not of one schema alone. `op:` begins what stands in the operation, `doc:` a document.
+/// Changes that are not of one schema alone. `op:` begins what stands in an operation, `rq:`
+/// and `rs:` the schema of its body and of its answer, `gw:` its settings, and `doc:` a document.
 #[rustfmt::skip] // One row a line.
 const DOCUMENTS: &[DocumentRow] = &[
     ("response-header-added", "op: responses: {'200': {}}", "op: responses: {'200': {headers: {X-H: {schema: {type: string}}}}}", "response-header-added", Side::Response, 'C'),
@@ -248,6 +249,50 @@ const DOCUMENTS: &[DocumentRow] = &[
     ("api-security-component-oauth-scope-changed", "doc: {components: {securitySchemes: {a: {flows: {implicit: {scopes: {x: x}}}}}}}", "doc: {components: {securitySchemes: {a: {flows: {implicit: {scopes: {x: y}}}}}}}", "", Side::Request, '-'),
     ("api-security-component-oauth-url-changed", "doc: {components: {securitySchemes: {a: {flows: {implicit: {authorizationUrl: x}}}}}}", "doc: {components: {securitySchemes: {a: {flows: {implicit: {authorizationUrl: y}}}}}}", "security-flow-url-changed", Side::Request, 'B'),
     ("api-security-component-oauth-token-url-changed", "doc: {components: {securitySchemes: {a: {flows: {implicit: {tokenUrl: x}}}}}}", "doc: {components: {securitySchemes: {a: {flows: {implicit: {tokenUrl: y}}}}}}", "security-flow-url-changed", Side::Request, 'B'),
+    // How the gateway serves it: names of our own.
+    ("kind-removed", "gw: kinds: [partner, bot]", "gw: kinds: [partner]", "kind-removed", Side::Request, 'B'),
+    ("kind-added", "gw: kinds: [partner]", "gw: kinds: [partner, bot]", "kind-added", Side::Request, 'C'),
+    ("unknown-parameters-refused", "gw: unknown_parameters: ignore", "gw: {}", "unknown-parameters-refused", Side::Request, 'B'),
+    ("unknown-parameters-ignored", "gw: {}", "gw: unknown_parameters: ignore", "unknown-parameters-ignored", Side::Request, 'C'),
+    ("body-limit-lowered", "gw: request_bytes_max: 2MiB", "gw: request_bytes_max: 1MiB", "body-limit-lowered", Side::Request, 'B'),
+    ("body-limit-raised", "gw: request_bytes_max: 1MiB", "gw: request_bytes_max: 2MiB", "body-limit-raised", Side::Request, 'C'),
+    ("body-limit-changed", "gw: {}", "gw: request_bytes_max: 2MiB", "body-limit-changed", Side::Request, 'P'),
+    ("cost-raised", "gw: {}", "gw: cost: 2", "cost-raised", Side::Request, 'P'),
+    ("cost-lowered", "gw: cost: 2", "gw: {}", "cost-lowered", Side::Request, 'C'),
+    ("limit-changed", "gw: {}", "gw: limits: [{name: a, quota: 1, window: 1m}]", "limit-changed", Side::Request, 'P'),
+    ("limit-removed", "gw: limits: [{name: a, quota: 1, window: 1m}]", "gw: {}", "limit-removed", Side::Request, 'C'),
+    ("idempotent-removed", "gw: idempotent: true", "gw: {}", "idempotent-removed", Side::Request, 'P'),
+    ("idempotent-added", "gw: {}", "gw: idempotent: true", "idempotent-added", Side::Request, 'C'),
+    ("answers-not-enforced", "gw: {}", "gw: strictness: report", "answers-not-enforced", Side::Response, 'P'),
+    ("answers-enforced", "gw: strictness: report", "gw: {}", "answers-enforced", Side::Response, 'C'),
+    // Further kinds, with names of our own.
+    ("server-removed", "doc: {servers: [{url: 'https://a/x'}]}", "doc: {servers: [{url: 'https://a/y'}]}", "server-removed", Side::Both, 'B'),
+    ("server-moved", "doc: {servers: [{url: 'https://a/x'}]}", "doc: {servers: [{url: 'https://b/x'}]}", "server-removed", Side::Both, 'P'),
+    ("server-added", "doc: {servers: [{url: 'https://a/x'}]}", "doc: {servers: [{url: 'https://a/x'}, {url: 'https://b/x'}]}", "server-added", Side::Both, 'C'),
+    ("path-parameter-renamed", "doc: {paths: {'/o/{a}': {post: {parameters: [{name: a, in: path, required: true}]}}}}", "doc: {paths: {'/o/{b}': {post: {parameters: [{name: b, in: path, required: true}]}}}}", "path-parameter-renamed", Side::Request, 'C'),
+    ("parameter-style-changed", "op: parameters: [{name: q, in: query, schema: {type: array}}]", "op: parameters: [{name: q, in: query, explode: false, schema: {type: array}}]", "parameter-style-changed", Side::Request, 'B'),
+    ("parameter-empty-value-changed", "op: parameters: [{name: q, in: query, allowEmptyValue: true}]", "op: parameters: [{name: q, in: query}]", "parameter-empty-value-changed", Side::Request, 'B'),
+    ("parameter-is-any-text", "op: parameters: [{name: q, in: query, schema: {type: integer}}]", "op: parameters: [{name: q, in: query, schema: {type: string}}]", "type-widened", Side::Request, 'C'),
+    ("property-renamed-by-case", "rq: {type: object, properties: {p: {}}}", "rq: {type: object, properties: {P: {}}}", "property-removed", Side::Request, 'P'),
+    ("property-added-to-closed", "rs: {type: object, additionalProperties: false}", "rs: {type: object, additionalProperties: false, properties: {p: {}}}", "property-added", Side::Response, 'P'),
+    ("additional-properties-forbidden", "rq: {type: object}", "rq: {type: object, additionalProperties: false}", "additional-properties-forbidden", Side::Request, 'B'),
+    ("additional-properties-allowed", "rs: {type: object, additionalProperties: false}", "rs: {type: object}", "additional-properties-allowed", Side::Response, 'P'),
+    ("format-added", "rq: {type: string}", "rq: {type: string, format: date}", "format-added", Side::Request, 'B'),
+    ("format-changed", "rs: {type: integer, format: int32}", "rs: {type: integer, format: int64}", "format-changed", Side::Response, 'B'),
+    ("min-properties-increased", "rq: {type: object, minProperties: 1}", "rq: {type: object, minProperties: 2}", "min-properties-increased", Side::Request, 'B'),
+    ("unique-items-added", "rq: {type: array}", "rq: {type: array, uniqueItems: true}", "unique-items-added", Side::Request, 'B'),
+    ("multiple-of-changed", "rq: {type: integer, multipleOf: 2}", "rq: {type: integer, multipleOf: 4}", "multiple-of-changed", Side::Request, 'B'),
+    ("not-added", "rq: {type: string}", "rq: {type: string, not: {const: a}}", "not-added", Side::Request, 'B'),
+    ("not-narrowed", "rq: {not: {type: string, maxLength: 9}}", "rq: {not: {type: string, maxLength: 8}}", "not-changed", Side::Request, 'C'),
+    ("if-changed", "rq: {if: {required: [a]}, then: {required: [b]}}", "rq: {if: {required: [c]}, then: {required: [b]}}", "if-changed", Side::Request, 'P'),
+    ("one-of-overlap", "rq: {oneOf: [{required: [a]}]}", "rq: {oneOf: [{required: [a]}, {required: [b]}]}", "one-of-overlap", Side::Request, 'P'),
+    ("one-of-apart", "rq: {oneOf: [{type: object, required: [k], properties: {k: {const: a}}}]}", "rq: {oneOf: [{type: object, required: [k], properties: {k: {const: a}}}, {type: object, required: [k], properties: {k: {const: b}}}]}", "one-of-branch-added", Side::Request, 'C'),
+    ("callback-removed", "op: callbacks: {c: {'{$request.body#/u}': {post: {}}}}", "op: {}", "callback-removed", Side::Both, 'B'),
+    ("callback-sends-other", "op: callbacks: {c: {'{$request.body#/u}': {post: {requestBody: {content: {application/json: {schema: {maxLength: 8}}}}}}}}", "op: callbacks: {c: {'{$request.body#/u}': {post: {requestBody: {content: {application/json: {schema: {maxLength: 9}}}}}}}}", "max-length-increased", Side::Response, 'B'),
+    ("webhook-answer-narrowed", "doc: {webhooks: {w: {post: {responses: {'200': {content: {application/json: {schema: {maxLength: 9}}}}}}}}}", "doc: {webhooks: {w: {post: {responses: {'200': {content: {application/json: {schema: {maxLength: 8}}}}}}}}}", "max-length-decreased", Side::Request, 'B'),
+    ("encoding-changed", "op: requestBody: {content: {multipart/form-data: {schema: {type: object}}}}", "op: requestBody: {content: {multipart/form-data: {schema: {type: object}, encoding: {f: {contentType: image/png}}}}}", "encoding-changed", Side::Request, 'P'),
+    ("reference-undecided", "rq: {$ref: 'https://a/x'}", "rq: {type: string}", "reference-undecided", Side::Request, 'P'),
+    ("security-scheme-required", "op: {security: [{a: []}]}", "op: {security: [{a: [], b: []}]}", "security-scheme-required", Side::Request, 'B'),
     // The document.
     ("api-schema-removed", "doc: {components: {schemas: {A: {}}}}", "doc: {components: {}}", "component-removed", Side::Both, 'C'),
     ("api-version-decreased", "doc: {info: {version: 1.2.0}}", "doc: {info: {version: 1.1.0}}", "version-decreased", Side::Both, 'C'),
@@ -267,6 +312,9 @@ fn document(part: &str) -> String {
     match part.split_once(": ").unwrap() {
         ("op", text) => {
             operation(text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(text))
+        }
+        ("gw", settings) => {
+            format!("{}x-gateway: {{{}}}\n", operation(""), settings.trim_matches(['{', '}']))
         }
         ("rq", schema) => operation(&format!("{BODY}{schema}}}}}}}")),
         ("rs", schema) => operation(&format!("{ANSWER}{schema}}}}}}}}}")),
@@ -329,5 +377,14 @@ fn no_name_of_the_list_is_missing_here() {
         known.extend(SCHEMAS.iter().map(|(end, ..)| format!("{prefix}{end}")));
     }
     let missing: Vec<&str> = list.lines().filter(|name| !known.contains(*name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn every_rule_is_documented() {
+    let page = include_str!("../../../contract-changes.md");
+    let rules = SCHEMAS.iter().map(|row| row.3).chain(DOCUMENTS.iter().map(|row| row.3));
+    let missing: BTreeSet<&str> =
+        rules.filter(|rule| !rule.is_empty() && !page.contains(&format!("`{rule}`"))).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }

@@ -13,6 +13,7 @@ impl Comparison<'_> {
     pub(super) fn operation(&mut self, old: &Described, new: &Described) {
         self.operation_id(old, new);
         self.lifecycle(old, new);
+        self.settings(old, new);
         self.tags(&old.at, &new.at);
         self.own_servers(old, new);
         self.security(old, new);

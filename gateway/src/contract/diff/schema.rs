@@ -302,8 +302,7 @@ impl<'s> Local<'_, 's> {
         let mut local =
             Local { schemas, old, new, sense, direction, findings: Vec::new(), edges: Vec::new() };
         local.annotations();
-        local.unreadable();
-        if !(local.is_decided_by_values() || local.is_decided_by_alternatives()) {
+        if !(local.is_unreadable() || local.is_decided_by_values() || local.is_decided_by_alternatives()) {
             local.types();
             local.numbers();
             local.texts();
@@ -347,8 +346,8 @@ impl<'s> Local<'_, 's> {
         self.schemas.same.values(old, new)
     }
 
-    /// References that lead nowhere, and words that are not followed.
-    fn unreadable(&mut self) {
+    /// References that lead nowhere, and words that are not followed: then nothing more is certain.
+    fn is_unreadable(&mut self) -> bool {
         let old = self
             .old
             .broken
@@ -361,10 +360,12 @@ impl<'s> Local<'_, 's> {
             .first()
             .map(|broken| broken.at.clone())
             .or_else(|| self.new.opaque.first().cloned());
-        if old.is_some() || new.is_some() {
+        let unreadable = old.is_some() || new.is_some();
+        if unreadable {
             let text = "a part of the schema of {} cannot be looked at, so whether it changed is undecided";
             self.tell("reference-undecided", Effect::Undecided, old, new, text.to_owned());
         }
+        unreadable
     }
 }
 

@@ -79,7 +79,7 @@ impl Atom {
 }
 
 impl<'s> Version<'s> {
-    pub(super) fn value(&self, at: &At) -> Option<&'s Value> {
+    pub(in super::super) fn value(&self, at: &At) -> Option<&'s Value> {
         self.source.value(at)
     }
 

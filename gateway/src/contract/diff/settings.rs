@@ -1,0 +1,194 @@
+//! What differs in how the gateway serves an operation, as far as its callers notice? `x-gateway`.
+//!
+//! Only contracts that both know of the gateway are compared so; anything else has no settings that could change.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::super::source::At;
+use super::paths::Described;
+use super::report::{Level, Side, Subject, SubjectKind};
+use super::{Comparison, Flow, Places, Version};
+use crate::units::ByteSize;
+
+impl Comparison<'_> {
+    pub(super) fn settings(&mut self, old: &Described, new: &Described) {
+        let knows = |version: Version<'_>| version.source.member(&version.source.root(), SETTINGS).is_some();
+        if self.flow == Flow::Called || !knows(self.old) || !knows(self.new) {
+            return;
+        }
+        self.kinds(old, new);
+        self.unknown_parameters(old, new);
+        self.sizes(old, new);
+        self.cost(old, new);
+        self.limits(old, new);
+        self.promises(old, new);
+    }
+
+    /// A setting of an operation, or of its contract.
+    fn setting<'v>(version: Version<'v>, described: &Described, key: &str) -> (Option<&'v Value>, At) {
+        let own = described.at.key(SETTINGS).key(key);
+        let at =
+            if version.value(&own).is_some() { own } else { version.source.root().key(SETTINGS).key(key) };
+        (version.value(&at), at)
+    }
+
+    fn about_setting(
+        &mut self,
+        rule: &'static str,
+        level: Level,
+        side: Side,
+        places: Places<'_>,
+        sentence: String,
+    ) {
+        self.tell(rule, level, side, Subject::new(SubjectKind::Operation), places, sentence);
+    }
+
+    fn kinds(&mut self, old: &Described, new: &Described) {
+        let ((was, old_at), (is, new_at)) =
+            (Self::setting(self.old, old, "kinds"), Self::setting(self.new, new, "kinds"));
+        let list = |written: Option<&Value>| -> BTreeSet<String> {
+            match written.and_then(Value::as_array) {
+                Some(kinds) => kinds.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+                None => ["partner", "service", "bot"].map(str::to_owned).into(),
+            }
+        };
+        let (before, after) = (list(was), list(is));
+        let places = Places::both(&old_at, &new_at);
+        for kind in before.difference(&after) {
+            let sentence = format!("callers of the kind `{kind}` are no longer served; they are refused");
+            self.about_setting("kind-removed", Level::Breaking, Side::Request, places, sentence);
+        }
+        for kind in after.difference(&before) {
+            let sentence = format!("callers of the kind `{kind}` are served too");
+            self.about_setting("kind-added", Level::Compatible, Side::Request, places, sentence);
+        }
+    }
+
+    fn unknown_parameters(&mut self, old: &Described, new: &Described) {
+        let ((was, old_at), (is, new_at)) = (
+            Self::setting(self.old, old, "unknown_parameters"),
+            Self::setting(self.new, new, "unknown_parameters"),
+        );
+        let ignores = |written: Option<&Value>| written.and_then(Value::as_str) == Some("ignore");
+        let (rule, level, sentence) = match (ignores(was), ignores(is)) {
+            (true, false) => (
+                "unknown-parameters-refused",
+                Level::Breaking,
+                "query parameters that the contract does not describe are now refused",
+            ),
+            (false, true) => (
+                "unknown-parameters-ignored",
+                Level::Compatible,
+                "query parameters that the contract does not describe are no longer refused",
+            ),
+            _ => return,
+        };
+        self.about_setting(rule, level, Side::Request, Places::both(&old_at, &new_at), sentence.to_owned());
+    }
+
+    fn sizes(&mut self, old: &Described, new: &Described) {
+        let ((was, old_at), (is, new_at)) = (
+            Self::setting(self.old, old, "request_bytes_max"),
+            Self::setting(self.new, new, "request_bytes_max"),
+        );
+        let size = |written: Option<&Value>| {
+            written.and_then(|size| serde_json::from_value::<ByteSize>(size.clone()).ok()).map(|size| size.0)
+        };
+        let (before, after) = (size(was), size(is));
+        if before == after {
+            return;
+        }
+        let shown =
+            |size: Option<usize>| size.map_or("the default".to_owned(), |size| format!("{size} bytes"));
+        let (rule, level) = match (before, after) {
+            (Some(before), Some(after)) if after > before => ("body-limit-raised", Level::Compatible),
+            (Some(_), Some(_)) => ("body-limit-lowered", Level::Breaking),
+            // The default is that of the gateway that serves it.
+            _ => ("body-limit-changed", Level::PossiblyBreaking),
+        };
+        let sentence = format!("the largest request body goes from {} to {}", shown(before), shown(after));
+        self.about_setting(rule, level, Side::Request, Places::both(&old_at, &new_at), sentence);
+    }
+
+    fn cost(&mut self, old: &Described, new: &Described) {
+        let ((was, old_at), (is, new_at)) =
+            (Self::setting(self.old, old, "cost"), Self::setting(self.new, new, "cost"));
+        let cost = |written: Option<&Value>| written.and_then(Value::as_u64).unwrap_or(1);
+        let (before, after) = (cost(was), cost(is));
+        if before == after {
+            return;
+        }
+        let (rule, level) = match after > before {
+            true => ("cost-raised", Level::PossiblyBreaking),
+            false => ("cost-lowered", Level::Compatible),
+        };
+        let sentence = format!("a call takes {after} from the caller's rate plan; before, {before}");
+        self.about_setting(rule, level, Side::Request, Places::both(&old_at, &new_at), sentence);
+    }
+
+    fn limits(&mut self, old: &Described, new: &Described) {
+        let ((was, old_at), (is, new_at)) =
+            (Self::setting(self.old, old, "limits"), Self::setting(self.new, new, "limits"));
+        let list = |written: Option<&Value>| written.and_then(Value::as_array).cloned().unwrap_or_default();
+        let (before, after) = (list(was), list(is));
+        let places = Places::both(&old_at, &new_at);
+        for limit in after.iter().filter(|limit| !before.contains(limit)) {
+            let name = limit.get("name").and_then(Value::as_str).unwrap_or_default();
+            let sentence = format!("the limit `{name}` of calls is new, or another than before");
+            self.about_setting("limit-changed", Level::PossiblyBreaking, Side::Request, places, sentence);
+        }
+        let names: BTreeSet<&str> = after.iter().filter_map(|limit| limit.get("name")?.as_str()).collect();
+        for name in before.iter().filter_map(|limit| limit.get("name")?.as_str()) {
+            if !names.contains(name) {
+                let sentence = format!("the limit `{name}` of calls is removed");
+                self.about_setting("limit-removed", Level::Compatible, Side::Request, places, sentence);
+            }
+        }
+    }
+
+    /// What callers may rely on: that a call may be repeated, and that answers keep to the contract.
+    fn promises(&mut self, old: &Described, new: &Described) {
+        let ((was, old_at), (is, new_at)) =
+            (Self::setting(self.old, old, "idempotent"), Self::setting(self.new, new, "idempotent"));
+        let says = |written: Option<&Value>| written.and_then(Value::as_bool);
+        if says(was) != says(is) {
+            let (rule, level, sentence) = match says(is) {
+                Some(true) => {
+                    ("idempotent-added", Level::Compatible, "a call that was cut off may be repeated")
+                }
+                _ => (
+                    "idempotent-removed",
+                    Level::PossiblyBreaking,
+                    "a call that was cut off is no longer said to be safe to repeat",
+                ),
+            };
+            self.about_setting(
+                rule,
+                level,
+                Side::Request,
+                Places::both(&old_at, &new_at),
+                sentence.to_owned(),
+            );
+        }
+        let ((was, old_at), (is, new_at)) =
+            (Self::setting(self.old, old, "strictness"), Self::setting(self.new, new, "strictness"));
+        let enforced =
+            |written: Option<&Value>| written.and_then(Value::as_str).is_none_or(|word| word == "enforce");
+        let (rule, level, sentence) = match (enforced(was), enforced(is)) {
+            (true, false) => (
+                "answers-not-enforced",
+                Level::PossiblyBreaking,
+                "answers that break the contract are no longer withheld",
+            ),
+            (false, true) => {
+                ("answers-enforced", Level::Compatible, "answers that break the contract are now withheld")
+            }
+            _ => return,
+        };
+        self.about_setting(rule, level, Side::Response, Places::both(&old_at, &new_at), sentence.to_owned());
+    }
+}
+
+const SETTINGS: &str = "x-gateway";
