@@ -43,6 +43,11 @@ pub(super) struct FieldShown {
 }
 
 impl Counts {
+    /// Which gateway is meant.
+    pub(super) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// Opens both.
     pub(super) fn open(&self) -> Result<Known, String> {
         let outline = Outline::read(&self.settings.config);
