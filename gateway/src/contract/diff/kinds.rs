@@ -263,7 +263,7 @@ const DOCUMENTS: &[DocumentRow] = &[
     ("limit-removed", "gw: limits: [{name: a, quota: 1, window: 1m}]", "gw: {}", "limit-removed", Side::Request, 'C'),
     ("idempotent-removed", "gw: idempotent: true", "gw: {}", "idempotent-removed", Side::Request, 'P'),
     ("idempotent-added", "gw: {}", "gw: idempotent: true", "idempotent-added", Side::Request, 'C'),
-    ("answers-not-enforced", "gw: {}", "gw: strictness: report", "answers-not-enforced", Side::Response, 'P'),
+    ("answers-not-enforced", "gw: {}", "gw: strictness: report", "answers-not-enforced", Side::Response, 'C'),
     ("answers-enforced", "gw: strictness: report", "gw: {}", "answers-enforced", Side::Response, 'C'),
     // Further kinds, with names of our own.
     ("server-removed", "doc: {servers: [{url: 'https://a/x'}]}", "doc: {servers: [{url: 'https://a/y'}]}", "server-removed", Side::Both, 'B'),

@@ -178,8 +178,9 @@ impl Comparison<'_> {
             |written: Option<&Value>| written.and_then(Value::as_str).is_none_or(|word| word == "enforce");
         let (rule, level, sentence) = match (enforced(was), enforced(is)) {
             (true, false) => (
+                // What readers were told stays as it is; a broken answer comes where a 502 came.
                 "answers-not-enforced",
-                Level::PossiblyBreaking,
+                Level::Compatible,
                 "answers that break the contract are no longer withheld",
             ),
             (false, true) => {
