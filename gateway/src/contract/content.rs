@@ -276,8 +276,40 @@ mod tests {
             ("text/plain", "ab", Some("body  type")),
             ("text/csv", "abc", Some("body  maxLength")),
             ("image/png", "anything", None),
+            ("*/*", "anything", Some("media type")),
+            ("text/*", "ab", Some("media type")),
             ("application/vnd.x+json", "[]", Some("body  type")),
             ("application/vnd.x+json", "{", Some("malformed json")),
+        ] {
+            assert_eq!(broken(content, content_type, body).as_deref(), expected, "{content_type} {body}");
+        }
+    }
+
+    #[test]
+    fn a_range_with_a_schema_is_read_by_the_type_of_each_body() {
+        let content = "'*/*': {schema: {type: object, required: [a], properties: {a: {type: integer}}}}";
+        for (content_type, body, expected) in [
+            ("application/json", "{\"a\":1}", None),
+            ("application/vnd.x+json", "{\"a\":\"x\"}", Some("body /a type")),
+            ("application/x-www-form-urlencoded", "a=1", None),
+            ("application/x-www-form-urlencoded", "a=x", Some("body /a type")),
+            ("text/plain", "a", Some("body  type")),
+            // What nothing here reads is not taken, so that no type leads around the schema.
+            ("application/xml", "<a>1</a>", Some("media type")),
+            ("application/octet-stream", "{\"a\":1}", Some("media type")),
+        ] {
+            assert_eq!(broken(content, content_type, body).as_deref(), expected, "{content_type} {body}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_checked_for_their_size() {
+        let content = "image/png: {schema: {type: string, format: binary, minLength: 2, maxLength: 3}}, application/xml: {schema: {type: object}}";
+        for (content_type, body, expected) in [
+            ("image/png", "abc", None),
+            ("image/png", "a", Some("body  minLength")),
+            ("image/png", "abcd", Some("body  maxLength")),
+            ("application/xml", "<a/>", Some("media type")),
         ] {
             assert_eq!(broken(content, content_type, body).as_deref(), expected, "{content_type} {body}");
         }

@@ -62,9 +62,14 @@ impl MediaRange {
         Arc::clone(&self.text)
     }
 
-    /// Whether a header value is letter for letter this type, which most are.
+    /// Whether a header value is letter for letter this type, which most are. A range is no type of a body.
     pub(super) fn is_exactly(&self, written: &[u8]) -> bool {
-        written == self.text.as_bytes()
+        written == self.text.as_bytes() && &*self.subtype != "*"
+    }
+
+    /// The charset that the contract names.
+    pub(super) fn charset(&self) -> Option<&str> {
+        self.parameters.iter().find(|(name, _)| name == "charset").map(|(_, charset)| charset.as_str())
     }
 
     /// Whether and how narrowly `media` is in this range. Parameters that the contract does not name

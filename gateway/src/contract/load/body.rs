@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::content::{Content, Described, Entry, Form, Others, Size};
 use super::super::direction::Direction;
-use super::super::form::{Encoding, Fields};
+use super::super::form::{self, Encoding, Fields};
 use super::super::media::{Family, MediaRange};
 use super::super::parameter::{Parameter, Place};
 use super::super::request::RequestBody;
@@ -92,6 +92,11 @@ impl Reader<'_> {
 
     fn body_form(&mut self, media: &At, range: &MediaRange, direction: Direction) -> Form {
         let place = media.key("schema");
+        let is_text = !matches!(range.family(), Some(Family::Bytes | Family::Multipart));
+        if is_text && range.charset().is_some_and(|charset| !form::is_utf8(charset)) {
+            let told = format!("only text in UTF-8 is read, so no body of type `{}` passes", range.text());
+            self.mistakes.push(Diagnostic::warning(self.source.key_place(media), told));
+        }
         let takes_encoding = !matches!(range.family(), Some(Family::Json | Family::Text | Family::Bytes));
         if !takes_encoding {
             self.tell_ignored(media, "encoding", "but in forms");

@@ -143,6 +143,8 @@ fn in_operations() -> Vec<(&'static str, String, Fate)> {
             body("application/json: {encoding: {}}"),
             Warned("`encoding` is ignored but in forms"),
         ),
+        ("MediaType charset", body("'text/plain; charset=utf-8': {}"), Silent),
+        ("MediaType charset", body("'text/plain; charset=latin1': {}"), Warned("only text in UTF-8 is read")),
         ("MediaType twice", body("a/b: {}, A/B: {}"), Refused("described twice")),
         ("Encoding.contentType", form(PARTS, "a: {contentType: x}"), Refused("`x` is not a media type")),
         (

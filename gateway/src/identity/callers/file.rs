@@ -381,6 +381,33 @@ mod tests {
     const SHA256: &str = "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF";
 
     #[test]
+    fn answers_are_checked_more_strictly_by_one_word_and_less_by_another() {
+        let lines = |keys: &str| {
+            one(
+                "bot",
+                &format!("{keys}\nreview_by: 2027-01-01\nproofs:\n  - certificate: {{ dns: a.example }}"),
+            )
+        };
+        for (keys, answers) in [
+            ("groups: []", None),
+            ("answer_checks: enforce", Some(AnswerChecks::AtLeast(AnswerCheck::Enforce))),
+            ("answer_checks: report", Some(AnswerChecks::AtLeast(AnswerCheck::Report))),
+            ("insecure_answer_checks: report", Some(AnswerChecks::AtMost(AnswerCheck::Report))),
+            ("insecure_answer_checks: off", Some(AnswerChecks::AtMost(AnswerCheck::Off))),
+        ] {
+            let (profiles, _) = load(&lines(keys)).unwrap_or_else(|mistakes| panic!("{keys}: {mistakes}"));
+            assert_eq!(profiles[0].answers, answers, "{keys}");
+        }
+        for (keys, told) in [
+            ("answer_checks: off", "only makes a caller's answers safer"),
+            ("insecure_answer_checks: enforce", "only makes checks laxer"),
+            ("answer_checks: enforce\ninsecure_answer_checks: off", "not both"),
+        ] {
+            check_refused(&lines(keys), &[told, "callers.yaml:"]);
+        }
+    }
+
+    #[test]
     fn a_caller_is_read_with_all_it_says() {
         let text = format!(
             "{}    groups: [a, b]\n    facts: {{channel: acme, odoo_partner: 12, vip: true, regions: [eu, uk]}}\n",
