@@ -1,5 +1,6 @@
 //! How is the gateway doing? What `/status` and `/health/ready` say.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -45,7 +46,8 @@ pub fn report(gateway: &Gateway) -> StatusReport {
         last_reload_fault: gateway
             .reload_fault()
             .map(|fault| ReloadFault { time: fault.at, diagnostics: fault.mistakes.clone() }),
-        contracts: snapshot.contracts().contracts().iter().map(|one| contract(&snapshot, one, now)).collect(),
+        contracts: contracts(&snapshot, now),
+        waivers: snapshot.retirement().waivers(),
         insecure: snapshot.settings().insecure.clone(),
         issuers,
         audit: AuditStatus {
@@ -71,8 +73,25 @@ fn usage(gateway: &Gateway) -> Option<UsageStatus> {
     })
 }
 
-fn contract(snapshot: &Snapshot, contract: &Arc<Contract>, now: Timestamp) -> ContractStatus {
+fn contracts(snapshot: &Snapshot, now: Timestamp) -> Vec<ContractStatus> {
     let now = snapshot.lifecycle_time(now);
+    let census = snapshot.retirement().census(now);
+    let all = snapshot.contracts().contracts().iter();
+    all.map(|one| {
+        let own =
+            census.iter().filter(|((api, version, _), _)| (*api, *version) == (one.api(), one.version()));
+        let ending = own.map(|((.., standing), count)| (standing.as_str(), *count)).collect();
+        contract(snapshot, one, ending, now)
+    })
+    .collect()
+}
+
+fn contract(
+    snapshot: &Snapshot,
+    contract: &Arc<Contract>,
+    ending: BTreeMap<&'static str, usize>,
+    now: Timestamp,
+) -> ContractStatus {
     let (standing, window) = snapshot.retirement().version(contract, now);
     let brownout = window.map(|Window { name, start, end }| BrownoutStatus { name, start, end });
     ContractStatus {
@@ -84,6 +103,7 @@ fn contract(snapshot: &Snapshot, contract: &Arc<Contract>, now: Timestamp) -> Co
         published: snapshot.standing(contract).as_str(),
         digest: contract.digest().to_owned(),
         operations: snapshot.contracts().operations_of(contract).count(),
+        ending,
     }
 }
 

@@ -3,11 +3,12 @@
 //! The steps of [`crate::exchange`] report here as they succeed; at the end the record says how far the
 //! request came, whatever ended it. Absent parts of a record are absent for ever: the path ended before.
 
+mod told;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{HeaderName, LINK, VARY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::Timestamp;
@@ -16,21 +17,19 @@ use crate::audit::{
     AnswerPart, CallPart, CallerPart, CredentialPart, Decision, LifecyclePart, LimitPart, Outcome, Record,
     Redacted, Strength, UpstreamPart, ViolationPart,
 };
-use crate::contract::{
-    API_VERSION, Contract, DEPRECATION, Field, Lifecycle, NoMatch, RequestFault, ResponseFault, SUNSET,
-    Target, Used, Violation,
-};
+use crate::contract::{Contract, Field, NoMatch, RequestFault, ResponseFault, Target, Used, Violation};
 use crate::edge::{self, Answer, Connection};
 use crate::gateway::Gateway;
 use crate::identity::{Caller, IdentityError};
 use crate::policy::{Permit, PolicyRefusal};
 use crate::quota::Standing;
 use crate::rejection::{Fault, Rejection};
-use crate::retirement::{BROWNOUT, Retired, Stay};
+use crate::retirement::{Retired, Stay};
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::{self, Trace};
 use crate::upstream::{self, Reply, UpstreamError, outgoing::Scheme};
 use crate::usage::{Call, FieldUse};
+use told::Told;
 
 /// What is known of one request.
 #[derive(Debug)]
@@ -44,7 +43,7 @@ pub struct Trail {
     trace: Trace,
     route: Option<Arc<Route>>,
     /// What every answer from here on tells the caller.
-    told: HeaderMap,
+    told: Told,
     /// Whether somebody was identified, or nobody needed to be: from here on the call counts as use.
     identified: bool,
     /// What it uses of what is deprecated or watched.
@@ -97,9 +96,8 @@ impl Trail {
         // Hexadecimal digits and hyphens: always a header value.
         let id_value =
             HeaderValue::from_str(&request_id).unwrap_or_else(|_| HeaderValue::from_static("none"));
+        let told = Told::new(&id_value);
         let scheme = if connection.encrypted() { Scheme::Https } else { Scheme::Http };
-        let mut told = HeaderMap::new();
-        told.insert("x-request-id", id_value.clone());
         let now = Timestamp::now();
         let record = Record {
             time: now,
@@ -205,29 +203,13 @@ impl Trail {
         let (call, versioning) = (&mut self.record.call, contract.versioning());
         call.api = Some(contract.api().to_owned());
         call.version = Some(contract.version().to_owned());
-        self.told.insert(API_VERSION, versioning.told().clone());
-        if let Some(vary) = versioning.vary() {
-            self.told.insert(VARY, vary);
-        }
-        self.lives(contract.lifecycle());
-    }
-
-    /// What every answer from here on tells of the life of what was called.
-    fn lives(&mut self, lifecycle: &Lifecycle) {
-        for (name, _) in lifecycle.headers() {
-            self.told.remove(name);
-        }
-        for (name, value) in lifecycle.headers() {
-            self.told.append(name.clone(), value.clone());
-        }
+        self.told.version(versioning);
+        self.told.life(contract.lifecycle());
     }
 
     /// The next brown-out of the operation, or none, is told in every answer.
     pub(crate) fn announced(&mut self, brownout: Option<&HeaderValue>) {
-        match brownout {
-            Some(brownout) => self.told.insert(BROWNOUT, brownout.clone()),
-            None => self.told.remove(BROWNOUT),
-        };
+        self.told.brownout(brownout);
     }
 
     /// The caller may go on; what is to come is told as it is for this caller.
@@ -246,7 +228,7 @@ impl Trail {
         let call = &mut self.record.call;
         call.operation = Some(operation.name().to_owned());
         call.target = route.redaction().redact(target.path(), target.query());
-        self.lives(operation.lifecycle());
+        self.told.life(operation.lifecycle());
         self.route = Some(Arc::clone(route));
     }
 
@@ -273,7 +255,7 @@ impl Trail {
 
     /// The caller's plan was asked; every answer tells what is left of it.
     pub(crate) fn counted(&mut self, standing: &Standing) {
-        standing.write(&mut self.told);
+        self.told.limits(standing);
         self.left(standing);
     }
 
@@ -298,15 +280,7 @@ impl Trail {
     pub(crate) fn used(&mut self, used: &Used) {
         self.fields = used.fields().to_vec();
         self.record.fields = used.fields().iter().map(|field| field.pointer().to_owned()).collect();
-        if let Some(told) = used.told() {
-            self.told.insert(DEPRECATED_USE, told);
-        }
-        for link in used.links() {
-            // The guide may be that of the whole version, which is told already.
-            if !self.told.get_all(LINK).iter().any(|told| told == link) {
-                self.told.append(LINK, link.clone());
-            }
-        }
+        self.told.used(used);
     }
 
     /// The upstream was called.
@@ -389,15 +363,7 @@ impl Trail {
             }
             Err(rejection) => self.refuse(gateway, snapshot, rejection),
         };
-        // Of these there is one each, and the gateway's word counts; lists go on where the upstream's end.
-        for name in [&API_VERSION, &BROWNOUT, &DEPRECATION, &SUNSET] {
-            if self.told.contains_key(name) {
-                answer.headers.remove(name);
-            }
-        }
-        for (name, value) in &self.told {
-            answer.headers.append(name.clone(), value.clone());
-        }
+        self.told.write(&mut answer.headers);
         self.record.answer =
             Some(AnswerPart { status: answer.status.as_u16(), bytes: wide(answer.body.len()) });
         self.record.duration_us = microseconds(self.began.elapsed());
@@ -507,9 +473,6 @@ impl Trail {
         }
     }
 }
-
-/// Names the deprecated parameters and properties that a request used: decision 0020.
-const DEPRECATED_USE: HeaderName = HeaderName::from_static("deprecated-use");
 
 const fn counted(outcome: Outcome) -> telemetry::Outcome {
     match outcome {

@@ -126,7 +126,9 @@ async fn each_state_of_a_life_is_told_served_and_recorded() {
                 assert_eq!(recorded["decision"]["outcome"], "refused");
             }
         }
-        assert_eq!(scene.state().await["lifecycle"], state, "{time}");
+        let told = scene.state().await;
+        assert_eq!((&told["lifecycle"], &told["ending"]), (&json!(state), &json!({state: 3})), "{time}");
+        assert_eq!(told["brownout"].is_object(), brownout.is_some(), "{time}: {told}");
         let labels = ["api=\"orders\"", "version=\"v1\"", &format!("state=\"{state}\"")];
         let counted = async || {
             (scene.gateway.metric("gateway_lifecycle_operations", &labels).await == 3.0).then_some(())
@@ -270,8 +272,9 @@ async fn every_refusal_within_a_version_tells_its_life() {
         tells_its_life(&reply);
         assert_eq!(scene.record(&reply).await["call"]["version"], "v1", "{method} {path}");
     }
-    scene.world.odoo.next(|_| Answer::new(500).content_type("text/html").body("<h1>broken</h1>"));
+    scene.world.odoo.next(|_| Answer::raw("nonsense"));
     let (reply, ..) = scene.read("acme-marketplace").await;
+    assert_eq!(reply.status, StatusCode::BAD_GATEWAY, "{reply:?}");
     tells_its_life(&reply);
     // What the upstream says of a life does not stand beside what the contract says.
     scene

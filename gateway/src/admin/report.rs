@@ -3,6 +3,8 @@
 //! Names, counts and times. Whoever fills it puts no secret, no caller's data and no upstream's words
 //! into it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -19,6 +21,8 @@ pub struct StatusReport {
     pub last_reload_fault: Option<ReloadFault>,
     /// The live contracts.
     pub contracts: Vec<ContractStatus>,
+    /// How many waivers `policies/lifecycle.yaml` grants.
+    pub waivers: usize,
     /// The insecure settings that are on.
     pub insecure: Vec<String>,
     /// The token issuers.
@@ -75,6 +79,9 @@ pub struct ContractStatus {
     pub digest: String,
     /// How many operations it has.
     pub operations: usize,
+    /// How many of them are not in full use, by how far their life has come.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ending: BTreeMap<&'static str, usize>,
 }
 
 /// A window in which a deprecated version is switched off.

@@ -103,6 +103,7 @@ mod tests {
             snapshot: SnapshotStatus { id: "s1".to_owned(), loaded_at: Timestamp::UNIX_EPOCH, age_s: 7 },
             last_reload_fault: Some(ReloadFault { time: Timestamp::UNIX_EPOCH, diagnostics: mistake.into() }),
             contracts: Vec::new(),
+            waivers: 0,
             insecure: Vec::new(),
             issuers: vec![IssuerStatus {
                 name: "main".to_owned(),

@@ -1,5 +1,7 @@
 //! `gateway explain`: what would happen to a request, step by step, and why? Nothing is sent.
 
+mod lifecycle;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -12,13 +14,12 @@ use http::{HeaderName, HeaderValue, Method, Request};
 use jiff::Timestamp;
 
 use super::Settings;
-use crate::contract::{self, Matched, NoMatch, Operation, RequestFault, Target, Violations};
+use crate::contract::{self, Matched, Operation, RequestFault, Target, Violations};
 use crate::identity::{CallerProfile, Kind};
 use crate::policy::{
     CertificateFacts, Circumstances, ClaimValue, Deprecation, Explanation, Outcome, Principal, TokenFacts,
     Verdict,
 };
-use crate::retirement::{Entry, Retired, Stay};
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::Metrics;
 
@@ -84,17 +85,19 @@ impl Explain {
         let target = Target::parse(&parts.uri)
             .map_err(|fault| refuse("target", &format!("{fault} (400 malformed-request)")))?;
         let now = snapshot.lifecycle_time(self.now());
-        let version =
-            snapshot.contracts().choose(&target, &parts.headers, now).map_err(|none| unmatched(&none))?;
+        let version = snapshot
+            .contracts()
+            .choose(&target, &parts.headers, now)
+            .map_err(|none| lifecycle::unmatched(&none))?;
         let target = version.strip(target);
         let (matched, route) = snapshot
             .find(&version, &parts.method, &target)
             .map_err(|rejection| refuse("match", rejection.reason()))?;
         let operation = matched.operation();
         say("match", &format!("{} ({} {})", operation.name(), operation.method(), operation.template()));
-        let entry = lifecycle(snapshot, &matched, now)?;
+        lifecycle::comes(snapshot, &matched, now)?;
         let profile = self.identify(snapshot, operation)?;
-        self.stays(snapshot, &matched, profile, entry, now)?;
+        lifecycle::stays(snapshot, &matched, profile, self.address, now)?;
         self.kind(profile, operation)?;
         self.scopes(operation)?;
         self.authorise(snapshot, &matched, &target, profile)?;
@@ -129,40 +132,6 @@ impl Explain {
 
     fn now(&self) -> Timestamp {
         self.time.unwrap_or_else(Timestamp::now)
-    }
-
-    /// What the life of the operation means for this caller.
-    fn stays(
-        &self,
-        snapshot: &Snapshot,
-        matched: &Matched,
-        profile: Option<&CallerProfile>,
-        entry: Entry,
-        now: Timestamp,
-    ) -> Result<(), Refused> {
-        let life = matched.operation().lifecycle();
-        if life.deprecated().is_none() && life.sunset().is_none() {
-            return Ok(());
-        }
-        let caller = profile.map(|profile| profile.id.as_str());
-        match snapshot.retirement().stay_by_name(matched.index(), caller, self.address, now) {
-            Err(retired @ Retired::Brownout { .. }) => {
-                Err(refuse("lifecycle", &format!("{retired} (410 version-browned-out)")))
-            }
-            Err(retired) => Err(refuse("lifecycle", &format!("{retired}, no waiver (410 version-retired)"))),
-            Ok(Stay { waiver: Some(waiver), brownout, .. }) => {
-                let from = brownout.map_or_else(|| "sunset".to_owned(), |id| format!("brown-out {id}"));
-                say("lifecycle", &format!("exempt from the {from} by the waiver {waiver}"));
-                Ok(())
-            }
-            Ok(Stay { announcement, .. }) => {
-                if let (Entry::Open, Some(next)) = (entry, announcement) {
-                    let next = next.to_str().unwrap_or_default();
-                    say("lifecycle", &format!("is told of the next brown-out: {next}"));
-                }
-                Ok(())
-            }
-        }
     }
 
     /// The caller, assumed to prove itself with what the arguments say it shows.
@@ -288,38 +257,6 @@ impl Explain {
         let explanation = snapshot.policies().explain(principal, matched.index(), &circumstances);
         policies(&explanation)
     }
-}
-
-fn unmatched(none: &NoMatch) -> Refused {
-    match none {
-        NoMatch::Version(none) => refuse(
-            "version",
-            &format!(
-                "{none}; say one of these {}: {} ({})",
-                none.how,
-                none.versions.join(", "),
-                none.why.reason()
-            ),
-        ),
-        NoMatch::Path | NoMatch::Method { .. } => refuse("match", "operation-unknown"),
-    }
-}
-
-/// How far the life of the operation has come, whoever calls.
-fn lifecycle(snapshot: &Snapshot, matched: &Matched, now: Timestamp) -> Result<Entry, Refused> {
-    let life = matched.operation().lifecycle();
-    let sunset = life.sunset().map(|sunset| format!(", sunset {sunset}")).unwrap_or_default();
-    let entry = snapshot.retirement().enter(matched.index(), now);
-    let entry =
-        entry.map_err(|retired| refuse("lifecycle", &format!("{retired}{sunset} (410 version-retired)")))?;
-    let text = match (entry, life.deprecated()) {
-        (Entry::Waived, _) => format!("past its sunset, served to those with a waiver only{sunset}"),
-        (Entry::Open, Some(since)) if life.is_deprecated(now) => format!("deprecated since {since}{sunset}"),
-        (Entry::Open, Some(from)) => format!("deprecated from {from} on{sunset}"),
-        (Entry::Open, None) => format!("in full use{sunset}"),
-    };
-    say("lifecycle", &text);
-    Ok(entry)
 }
 
 fn policies(explanation: &Explanation) -> Result<(), Refused> {

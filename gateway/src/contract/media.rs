@@ -216,7 +216,11 @@ impl AcceptRange {
             let offered = offer.parameters.iter().find(|(own, _)| own == name);
             offered.is_some_and(|(_, own)| !own.eq_ignore_ascii_case(value))
         };
-        if self.parameters.iter().any(differs) {
+        // `application/json;version=1;q=0` refuses that version, not the type.
+        let is_more = |(name, _): &(String, String)| {
+            name != "q" && !offer.parameters.iter().any(|(own, _)| own == name)
+        };
+        if self.parameters.iter().any(differs) || (self.refused && self.parameters.iter().any(is_more)) {
             return None;
         }
         match (self.kind.as_str(), self.subtype.as_str()) {
@@ -350,6 +354,7 @@ mod tests {
             ("a/b; version=2", "a/b; version=1", false),
             ("a/b; version=2, */*;q=0.1", "a/b; version=1", true),
             ("a/b; charset=UTF-8", "a/b; charset=utf-8", true),
+            ("application/json;version=2, application/json;version=1;q=0", "application/json", true),
             ("text/html,,", "text/*", true),
             ("", "application/json", true),
             ("nonsense", "application/json", true),

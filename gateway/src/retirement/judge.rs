@@ -226,9 +226,9 @@ impl Life {
             let waiver = Some(Arc::clone(&waiver.id));
             return Ok(Stay { state: Some(SUNSET), waiver, ..Stay::default() });
         }
-        let next = self.next(caller, address, now);
-        let open = next.as_ref().filter(|(_, begins)| *begins <= now).map(|(brownout, _)| *brownout);
-        if let Some(brownout) = open {
+        let mut windows = self.windows(caller, address, now);
+        let open = windows.clone().find(|(brownout, begins)| *begins <= now && brownout.is_open(now));
+        if let Some((brownout, _)) = open {
             let waiver = waiver.ok_or_else(|| Retired::Brownout {
                 id: Arc::clone(brownout.id()),
                 until: brownout.end(),
@@ -242,7 +242,7 @@ impl Life {
             });
         }
         // A waiver that holds when it begins makes it none of this caller's business.
-        let next = next.filter(|(_, begins)| self.waiver(caller, *begins).is_none());
+        let next = windows.find(|(_, begins)| self.waiver(caller, *begins).is_none());
         let announcement = next.and_then(|(brownout, begins)| announce::to_one(brownout, begins));
         let state = life.is_deprecated(now).then_some(DEPRECATED);
         Ok(Stay { state, announcement, ..Stay::default() })
@@ -252,14 +252,15 @@ impl Life {
         self.waivers.get(caller?)?.iter().find(|waiver| waiver.holds(now))
     }
 
-    /// The next brown-out that this caller has, or the one it is in, and when it begins for it.
-    fn next(
-        &self,
-        caller: Option<&str>,
+    /// The brown-outs that are not over and that this caller has, each with when it begins for it.
+    fn windows<'l>(
+        &'l self,
+        caller: Option<&'l str>,
         address: IpAddr,
         now: Timestamp,
-    ) -> Option<(&Arc<Brownout>, Timestamp)> {
-        self.brownouts.iter().map(|window| &window.brownout).filter(|one| now < one.end()).find_map(|one| {
+    ) -> impl Iterator<Item = (&'l Arc<Brownout>, Timestamp)> + Clone {
+        let to_come = self.brownouts.iter().map(|window| &window.brownout).filter(move |one| now < one.end());
+        to_come.filter_map(move |one| {
             let named = match (one.callers(), caller) {
                 (None, _) => true,
                 (Some(named), Some(caller)) => named.iter().any(|name| name == caller),

@@ -172,7 +172,11 @@ impl Reader<'_> {
             .and_then(|written| self.lifecycle(&at.key("lifecycle"), written, &contract.lifecycle, &owner));
         let lifecycle = own.unwrap_or_else(|| contract.lifecycle.clone());
         let marked = self.source.member(&described.at, "deprecated") == Some(&Value::Bool(true));
-        if marked && lifecycle.deprecated().is_none() && self.missing == Missing::Refuse {
+        // A life that is written and broken was told already.
+        let written_in =
+            |gateway: At| self.source.value(&gateway.key("lifecycle").key("deprecated")).is_some();
+        let said = written_in(at.clone()) || written_in(self.source.root().key("x-gateway"));
+        if marked && !said && self.missing == Missing::Refuse {
             let at = described.at.key("deprecated");
             let told = self.source.error(&at, "the operation is deprecated, but nothing says since when");
             self.mistakes.push(told.help("add `x-gateway.lifecycle.deprecated` with a date"));
