@@ -54,7 +54,7 @@ pub async fn keep_usage(gateway: Arc<Gateway>, mut stopping: watch::Receiver<boo
 pub fn flush_usage(gateway: &Gateway) {
     let Flushed { counted, change } = gateway.usage().flush();
     for count in &counted {
-        gateway.metrics().used(&UseCount {
+        gateway.metrics().usage().used(&UseCount {
             caller: count.caller.as_deref(),
             api: &count.api,
             version: &count.version,
@@ -65,7 +65,7 @@ pub fn flush_usage(gateway: &Gateway) {
         });
     }
     let State { failures, dropped, .. } = gateway.usage().state();
-    gateway.metrics().usage_kept(failures, dropped);
+    gateway.metrics().usage().kept(failures, dropped);
     let file = gateway.usage().settings().map(|settings| settings.file.display().to_string());
     match change {
         Some(Change::Failing(fault)) => {

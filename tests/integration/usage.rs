@@ -383,3 +383,37 @@ async fn a_comparison_says_whom_a_change_hurts() {
     let none = run(&["contract", "diff", &old, &new, "--fail-on", "never"]).await;
     assert!(none.success && !none.output.contains("in the last"), "{none:?}");
 }
+
+#[tokio::test]
+async fn an_explanation_knows_what_is_deprecated_now_and_gone_later() {
+    let world = World::new().await;
+    world.folder.write("goods.json", &goods().to_string());
+    let (config, body) = (world.folder.settings_file(), world.folder.join("goods.json"));
+    let (config, body) = (config.display().to_string(), body.display().to_string());
+    let explain = async |time: &str| {
+        run(&[
+            "explain",
+            "--config",
+            &config,
+            "--caller",
+            "acme-marketplace",
+            "--method",
+            "POST",
+            "--path",
+            "/returns/v1/returns",
+            "--scope",
+            "returns:write",
+            "--body",
+            &body,
+            "--time",
+            time,
+        ])
+        .await
+    };
+    let now = explain("2026-11-28T00:00:00Z").await;
+    assert!(now.success, "{now:?}");
+    assert!(now.output.contains("body note, which is deprecated, sunset 2027-03-31T00:00:00Z"), "{now:?}");
+    let later = explain("2027-04-01T00:00:00Z").await;
+    assert!(!later.success, "{later:?}");
+    assert!(later.output.contains("body /lines/1/note: comment in place of note"), "{later:?}");
+}

@@ -102,7 +102,7 @@ impl Explain {
         self.scopes(operation)?;
         self.authorise(snapshot, &matched, &target, profile)?;
         limits(snapshot, &route, profile);
-        check(operation, &matched, &target, &parts, &body)?;
+        check(operation, &matched, &target, (&parts, &body), now)?;
         upstream(&route, &target);
         Ok(())
     }
@@ -298,8 +298,8 @@ fn check(
     operation: &Operation,
     matched: &Matched,
     target: &Target,
-    parts: &Parts,
-    body: &Bytes,
+    (parts, body): (&Parts, &Bytes),
+    now: Timestamp,
 ) -> Result<(), Refused> {
     let max = operation.settings().request_bytes_max;
     if body.len() > max {
@@ -308,7 +308,13 @@ fn check(
             &format!("the body is longer than {max} bytes (413 content-too-large)"),
         ));
     }
-    match operation.check_request(parts, matched, target, body) {
+    let checked = operation.check_request(parts, matched, target, body);
+    let used = operation.used(parts, matched, target, Some((body, checked.as_ref().ok())), now);
+    for field in used.fields().iter().filter(|field| field.is_deprecated()) {
+        let until = field.sunset().map_or_else(String::new, |sunset| format!(", sunset {sunset}"));
+        say("uses", &format!("{} {}, which is deprecated{until}", field.place().as_str(), field.name()));
+    }
+    match used.judge(checked) {
         Ok(_) => {
             say("request", "fits the contract");
             Ok(())

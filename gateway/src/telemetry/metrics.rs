@@ -4,10 +4,9 @@
 //! outside decides how many series there are. What is counted for every request is resolved when a
 //! snapshot is built: counting is then one atomic addition.
 
-use std::collections::HashSet;
 use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -18,6 +17,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use super::usage::UsageMetrics;
 
 /// All metrics of the process.
 #[derive(Debug)]
@@ -38,12 +39,7 @@ pub struct Metrics {
     keys_age: Family<IssuerLabel, Seconds>,
     audit_records: Counter,
     audit_failures: Counter,
-    caller_calls: Family<CallerLabels, Counter>,
-    /// The callers and operations that have series of their own.
-    caller_series: Mutex<HashSet<(String, String)>>,
-    field_uses: Family<FieldLabels, Counter>,
-    usage_failures: Counter,
-    usage_dropped: Counter,
+    usage: UsageMetrics,
     connections: Gauge,
     handshake_failures: Counter,
 }
@@ -116,11 +112,7 @@ impl Metrics {
             keys_age: Family::default(),
             audit_records: Counter::default(),
             audit_failures: Counter::default(),
-            caller_calls: Family::default(),
-            caller_series: Mutex::default(),
-            field_uses: Family::default(),
-            usage_failures: Counter::default(),
-            usage_dropped: Counter::default(),
+            usage: UsageMetrics::default(),
             connections: Gauge::default(),
             handshake_failures: Counter::default(),
         };
@@ -152,14 +144,7 @@ impl Metrics {
         r.register("jwks_age_seconds", "Age of an issuer's keys", self.keys_age.clone());
         r.register("audit_records", "Audit records written", self.audit_records.clone());
         r.register("audit_failures", "Audit records that could not be written", self.audit_failures.clone());
-        let calls = "Calls of known callers, written down every few seconds";
-        r.register("caller_calls", calls, self.caller_calls.clone());
-        let uses = "Uses of deprecated parameters and properties";
-        r.register("deprecated_field_uses", uses, self.field_uses.clone());
-        let failures = "Times that usage could not be written since the start";
-        r.register("usage_write_failures", failures, self.usage_failures.clone());
-        let dropped = "Calls and uses that are missing in the usage store, for lack of room";
-        r.register("usage_dropped", dropped, self.usage_dropped.clone());
+        self.usage.register(r);
         r.register("connections", "Open client connections", self.connections.clone());
         r.register("tls_handshake_failures", "TLS handshakes that failed", self.handshake_failures.clone());
     }
@@ -259,43 +244,10 @@ impl Metrics {
         self.audit_failures.get()
     }
 
-    /// Calls were counted; see [`UseCount`].
-    pub fn used(&self, count: &UseCount<'_>) {
-        let UseCount { caller, api, version, operation, field, calls, deprecated } = *count;
-        let (api, version, operation) = (api.to_owned(), version.to_owned(), operation.to_owned());
-        if let Some(field) = field {
-            let labels = FieldLabels { api, version, operation, field: field.to_owned() };
-            if deprecated > 0 {
-                self.field_uses.get_or_create(&labels).inc_by(deprecated);
-            }
-            return;
-        }
-        let caller = self.caller_label(caller.unwrap_or(ANONYMOUS), &operation);
-        for (word, calls) in [("no", calls.saturating_sub(deprecated)), ("yes", deprecated)] {
-            if calls > 0 {
-                let (api, version, operation) = (api.clone(), version.clone(), operation.clone());
-                let labels =
-                    CallerLabels { caller: caller.clone(), api, version, operation, deprecated: word };
-                self.caller_calls.get_or_create(&labels).inc_by(calls);
-            }
-        }
-    }
-
-    /// The caller's own label, while there is room for its series.
-    fn caller_label(&self, caller: &str, operation: &str) -> String {
-        let mut series = self.caller_series.lock().unwrap_or_else(PoisonError::into_inner);
-        let pair = (caller.to_owned(), operation.to_owned());
-        if series.len() < CALLER_SERIES_MAX {
-            series.insert(pair.clone());
-        }
-        if series.contains(&pair) { pair.0 } else { OTHER.to_owned() }
-    }
-
-    /// How the keeping of usage goes: since the start, what failed and what found no room.
-    pub fn usage_kept(&self, failures: u64, dropped: u64) {
-        for (counter, now) in [(&self.usage_failures, failures), (&self.usage_dropped, dropped)] {
-            counter.inc_by(now.saturating_sub(counter.get()));
-        }
+    /// Who calls what, and what is used that is deprecated.
+    #[must_use]
+    pub const fn usage(&self) -> &UsageMetrics {
+        &self.usage
     }
 
     /// A client connected.
@@ -387,25 +339,6 @@ fn durations() -> Histogram {
     Histogram::new(DURATION_BUCKETS_S)
 }
 
-/// How often a caller used an operation, or one of its deprecated fields.
-#[derive(Debug, Clone, Copy)]
-pub struct UseCount<'a> {
-    /// The caller, by its id in callers.yaml; `None` for whoever needs no proof.
-    pub caller: Option<&'a str>,
-    /// The api.
-    pub api: &'a str,
-    /// Its version.
-    pub version: &'a str,
-    /// The operation's full name.
-    pub operation: &'a str,
-    /// The field, by its place in the contract; `None` for the operation itself.
-    pub field: Option<&'a str>,
-    /// How often.
-    pub calls: u64,
-    /// How often of these while it was deprecated.
-    pub deprecated: u64,
-}
-
 /// A gauge in seconds, with fractions.
 type Seconds = Gauge<f64, AtomicU64>;
 
@@ -430,23 +363,6 @@ struct LifecycleLabels {
     api: String,
     version: String,
     state: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CallerLabels {
-    caller: String,
-    api: String,
-    version: String,
-    operation: String,
-    deprecated: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct FieldLabels {
-    api: String,
-    version: String,
-    operation: String,
-    field: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -490,12 +406,6 @@ struct IssuerLabel {
     issuer: String,
 }
 
-/// The label of whoever needs no proof.
-const ANONYMOUS: &str = "anonymous";
-/// The label of callers for whom there is no room.
-const OTHER: &str = "other";
-/// Callers and operations stand in files, so they are bounded; that each calls each is not worth more.
-const CALLER_SERIES_MAX: usize = 5_000;
 /// The label of what has no operation.
 const NONE: &str = "none";
 /// The label of an upstream call that was answered.

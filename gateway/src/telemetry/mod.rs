@@ -6,7 +6,9 @@
 pub mod logging;
 pub mod metrics;
 pub mod trace_context;
+pub mod usage;
 
 pub use logging::{Format, LoggingError, Repeats};
-pub use metrics::{ConnectionOpen, Metrics, OperationMetrics, Outcome, Reload, UpstreamMetrics, UseCount};
+pub use metrics::{ConnectionOpen, Metrics, OperationMetrics, Outcome, Reload, UpstreamMetrics};
 pub use trace_context::{SpanId, Trace, TraceId, Traces};
+pub use usage::{UsageMetrics, UseCount};

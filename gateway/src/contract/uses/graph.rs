@@ -222,3 +222,82 @@ fn pointer(path: &[Step<'_>]) -> String {
 
 /// More schemas than people put together for one value.
 const NODES_AT_ONCE_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::super::field::FieldPlace;
+    use super::*;
+
+    /// Two marks, one at the value of every `old`, one at the items of `list`; everything leads back to itself.
+    fn graph() -> Graph {
+        let field = |name: &str| Arc::new(Field::watched(FieldPlace::Body, name, format!("/{name}")));
+        let whole = Node {
+            same: vec![0],
+            choices: vec![vec![
+                Branch { schema: None, node: Some(0) },
+                Branch { schema: None, node: Some(0) },
+            ]],
+            properties: [("old".into(), Some(1)), ("list".into(), Some(2))].into(),
+            others: Some(0),
+            items: Some(0),
+            ..Node::default()
+        };
+        let old = Node { field: Some(0), same: vec![0], ..Node::default() };
+        let list = Node { items: Some(3), same: vec![0], ..Node::default() };
+        let item = Node { field: Some(1), same: vec![0], ..Node::default() };
+        Graph {
+            nodes: vec![Some(whole), Some(old), Some(list), Some(item)],
+            fields: vec![field("old"), field("item")],
+        }
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            ".{0,3}".prop_map(Value::from)
+        ];
+        leaf.prop_recursive(6, 60, 6, |inner| {
+            let name = prop_oneof![Just("old".to_owned()), Just("list".to_owned()), "[a-c~/]{0,3}"];
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::vec((name, inner), 0..6)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// Whether the value has an `old`, and a `list` with items, anywhere.
+    fn has(value: &Value) -> [bool; 2] {
+        let or = |a: [bool; 2], b: [bool; 2]| [a[0] || b[0], a[1] || b[1]];
+        match value {
+            Value::Object(members) => members.iter().fold([false; 2], |found, (name, member)| {
+                let full = member.as_array().is_some_and(|items| !items.is_empty());
+                or(or(found, [name == "old", name == "list" && full]), has(member))
+            }),
+            Value::Array(items) => items.iter().fold([false; 2], |found, item| or(found, has(item))),
+            _ => [false; 2],
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_mark_is_met_where_the_value_has_it_and_nowhere_else(value in values()) {
+            let graph = graph();
+            let met = graph.walk(0, &value);
+            let names: Vec<&str> = met.iter().map(|(field, _)| field.name()).collect();
+            prop_assert_eq!([names.contains(&"old"), names.contains(&"item")], has(&value));
+            for (field, at) in &met {
+                prop_assert!(value.pointer(at).is_some(), "{} is not at {}", field.name(), at);
+            }
+        }
+    }
+
+    #[test]
+    fn every_mark_that_can_be_met_is_known_before() {
+        assert_eq!(graph().reachable(0).len(), 2);
+        assert_eq!(graph().reachable(9).len(), 0);
+    }
+}
