@@ -417,3 +417,20 @@ async fn an_explanation_knows_what_is_deprecated_now_and_gone_later() {
     assert!(!later.success, "{later:?}");
     assert!(later.output.contains("body /lines/1/note: comment in place of note"), "{later:?}");
 }
+
+#[tokio::test]
+async fn the_list_of_contracts_says_how_much_each_is_used() {
+    let world = World::new().await;
+    let config = world.folder.settings_file().display().to_string();
+    let list = async || {
+        let listed = run(&["contract", "list", "--config", &config, "--format", "json"]).await;
+        let listed: Value = serde_json::from_str(&listed.output).unwrap();
+        let find = |row: &&Value| row["api"] == "returns";
+        listed["contracts"].as_array().unwrap().iter().find(find).unwrap()["usage"].clone()
+    };
+    assert_eq!(list().await, Value::Null, "nobody has counted");
+    let mut gateway = Gateway::start(&world).await;
+    Acme::new(&world, &gateway).return_goods(&goods()).await;
+    assert!(gateway.stop().await.success());
+    assert_eq!(list().await, json!({"calls": 1, "callers": 1}));
+}
