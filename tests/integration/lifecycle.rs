@@ -420,7 +420,7 @@ async fn each_way_of_choosing_a_version_reaches_the_one_that_is_meant() {
             let reply = client.send(request).await;
             let varies: Vec<&str> =
                 reply.headers.get_all("vary").iter().map(|value| value.to_str().unwrap()).collect();
-            assert_eq!(vary.is_none_or(|vary| varies.contains(&vary)), true, "{first} {target}: {varies:?}");
+            assert!(vary.is_none_or(|vary| varies.contains(&vary)), "{first} {target}: {varies:?}");
             let records = gateway.audit(&[]).await;
             let id = reply.header("x-request-id").unwrap();
             let record = records.iter().find(|record| record["request_id"] == id).unwrap();

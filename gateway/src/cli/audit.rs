@@ -143,21 +143,19 @@ impl Verify {
 }
 
 fn print_verified(verified: &Verified) {
-    println!("ok: {} records in {} segments are as they were written", verified.records, verified.segments);
-    println!("    entries      {}", verified.entries);
-    println!("    root         {}", verified.root);
-    println!("    checkpoints  {}", verified.checkpoints);
+    say!("ok: {} records in {} segments are as they were written", verified.records, verified.segments);
+    say!("    entries      {}", verified.entries);
+    say!("    root         {}", verified.root);
+    say!("    checkpoints  {}", verified.checkpoints);
     if verified.unsigned > 0 {
-        println!("    unsigned     {} at the end, which no checkpoint covers yet", verified.unsigned);
+        say!("    unsigned     {} at the end, which no checkpoint covers yet", verified.unsigned);
     }
     if verified.torn_bytes > 0 {
-        println!("    unfinished   {} bytes of a line at the end", verified.torn_bytes);
+        say!("    unfinished   {} bytes of a line at the end", verified.torn_bytes);
     }
     if let Some(last) = &verified.last {
-        println!(
-            "\nKeep this where the operators cannot change it, and expect it next time (--checkpoint):\n"
-        );
-        print!("{}", last.note());
+        say!("\nKeep this where the operators cannot change it, and expect it next time (--checkpoint):\n");
+        say_as_is!("{}", last.note());
     }
 }
 
@@ -176,13 +174,13 @@ impl Ask {
         };
         let found = audit::query(&self.place.directory, &query).map_err(|fault| fault.to_string())?;
         if self.format == Format::Text {
-            println!("{HEADER}");
+            say!("{HEADER}");
         }
         for one in found {
             let one = one.map_err(|fault| fault.to_string())?;
             match self.format {
-                Format::Json => println!("{}", json(&one)?),
-                Format::Text => println!("{}", row(&one)),
+                Format::Json => say!("{}", json(&one)?),
+                Format::Text => say!("{}", row(&one)),
             }
         }
         Ok(())
@@ -211,7 +209,7 @@ impl Key {
         let pem =
             std::fs::read(&self.signing_key).map_err(|e| format!("{}: {e}", self.signing_key.display()))?;
         let key = SigningKey::from_pem(&self.origin, &pem).map_err(|fault| fault.to_string())?;
-        println!("{}", key.verifier());
+        say!("{}", key.verifier());
         Ok(())
     }
 }

@@ -63,20 +63,17 @@ impl Found {
 
     fn print_text(&self) {
         for diagnostic in self.diagnostics.iter() {
-            println!("{diagnostic}\n");
+            say!("{diagnostic}\n");
         }
         match &self.summary {
-            Some(summary) if self.is_good() => println!("ok: {summary}"),
-            _ => println!("{} of these keep the gateway from serving the files", self.errors()),
+            Some(summary) if self.is_good() => say!("ok: {summary}"),
+            _ => say!("{} of these keep the gateway from serving the files", self.errors()),
         }
     }
 
     fn print_json(&self) {
         let diagnostics: Vec<_> = self.diagnostics.iter().collect();
-        println!(
-            "{:#}",
-            json!({ "ok": self.is_good(), "summary": self.summary, "diagnostics": diagnostics })
-        );
+        say!("{:#}", json!({ "ok": self.is_good(), "summary": self.summary, "diagnostics": diagnostics }));
     }
 
     fn errors(&self) -> usize {

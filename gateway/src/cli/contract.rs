@@ -184,51 +184,49 @@ fn print_findings(findings: &Findings) {
     for Finding { rule, diagnostic, .. } in findings.shown() {
         let shown = diagnostic.to_string();
         match shown.split_once('\n') {
-            Some((first, rest)) => println!("{first} ({rule})\n{rest}\n"),
-            None => println!("{shown} ({rule})\n"),
+            Some((first, rest)) => say!("{first} ({rule})\n{rest}\n"),
+            None => say!("{shown} ({rule})\n"),
         }
     }
 }
 
 /// Prints everything that speaks against what was asked for.
 fn print_refused(what: &str, Refused(objections): &Refused) {
-    println!("{what}: refused\n");
+    say!("{what}: refused\n");
     for objection in objections {
         match objection {
             Objection::Files(mistakes) => {
                 for mistake in mistakes.iter() {
-                    println!("{mistake}\n");
+                    say!("{mistake}\n");
                 }
             }
             Objection::Rules(findings) => {
                 print_findings(findings);
                 if findings.hidden() > 0 {
-                    println!("... and {} more: gateway contract lint\n", findings.hidden());
+                    say!("... and {} more: gateway contract lint\n", findings.hidden());
                 }
             }
             Objection::Immutable { published, changes } => {
-                println!(
+                say!(
                     "the version is published, as {} on {} by {}, and stays as it is",
                     short(&published.digest),
                     published.published,
                     published.author
                 );
-                println!(
+                say!(
                     "  help: publish what is different as another version, or, if it breaks nobody, say --revision\n"
                 );
-                println!("{changes}");
+                say!("{changes}");
             }
             Objection::Breaks { version, changes } => {
-                println!("callers of `{version}` would break, and it has the same major version");
-                println!("  help: publish it under another major version, and let the callers move\n");
-                println!("{changes}");
+                say!("callers of `{version}` would break, and it has the same major version");
+                say!("  help: publish it under another major version, and let the callers move\n");
+                say!("{changes}");
             }
             Objection::MayBreak { version, changes } => {
-                println!("callers of `{version}` may break, or it could not be decided");
-                println!(
-                    "  help: look at each change; --accepted-because REASON says why none of them does\n"
-                );
-                println!("{changes}");
+                say!("callers of `{version}` may break, or it could not be decided");
+                say!("  help: look at each change; --accepted-because REASON says why none of them does\n");
+                say!("{changes}");
             }
         }
     }

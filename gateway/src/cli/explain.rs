@@ -409,10 +409,10 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 }
 
 fn say(step: &str, text: &str) {
-    println!("{step:<10} {text}");
+    say!("{step:<10} {text}");
 }
 
 fn refuse(step: &str, text: &str) -> Refused {
-    println!("{step:<10} REFUSED: {text}");
+    say!("{step:<10} REFUSED: {text}");
     Refused
 }

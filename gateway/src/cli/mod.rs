@@ -1,5 +1,16 @@
 //! The commands of the `gateway` program: one file a command, and the only place that prints.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what commands are for")]
+#![expect(clippy::print_stderr, reason = "printing is what commands are for")]
+
+/// Prints a line for whoever asked. They may stop reading, as `head` does; then the rest is not written.
+macro_rules! say {
+    () => { $crate::cli::print(format_args!("\n")) };
+    ($($said:tt)+) => { $crate::cli::print(format_args!("{}\n", format_args!($($said)+))) };
+}
+
+/// The same, without an end of the line.
+macro_rules! say_as_is {
+    ($($said:tt)+) => { $crate::cli::print(format_args!($($said)+)) };
+}
 
 mod audit;
 mod check;
@@ -8,6 +19,7 @@ mod explain;
 mod schema;
 mod serve;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -57,6 +69,17 @@ enum Format {
     /// For programs.
     Json,
 }
+
+/// Writes to standard output. Where nobody reads any more the command has done its work.
+fn print(said: std::fmt::Arguments<'_>) {
+    let mut out = std::io::stdout().lock();
+    if out.write_fmt(said).and_then(|()| out.flush()).is_err() {
+        std::process::exit(NOBODY_READS);
+    }
+}
+
+/// What shells give a program that is ended by SIGPIPE: 128 and 13.
+const NOBODY_READS: i32 = 141;
 
 /// The day it is, in UTC.
 fn today() -> jiff::civil::Date {

@@ -56,7 +56,7 @@ impl Schema {
         match (self.name, &self.write) {
             (Some(Name::Cedar), _) => self.cedar(),
             (Some(name), _) => {
-                println!("{}", text(&json(name)));
+                say!("{}", text(&json(name)));
                 ExitCode::SUCCESS
             }
             (None, Some(folder)) => write(folder),
@@ -70,7 +70,7 @@ impl Schema {
     fn cedar(&self) -> ExitCode {
         match Snapshot::load(&self.settings.config, None, &Metrics::new()) {
             Ok((snapshot, _)) => {
-                println!("{}", snapshot.policies().cedar_schema());
+                say!("{}", snapshot.policies().cedar_schema());
                 ExitCode::SUCCESS
             }
             Err(mistakes) => {

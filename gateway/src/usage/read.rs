@@ -213,6 +213,7 @@ fn escaped(file: &Path) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test")]
 mod tests {
     use super::super::pending::Counted;
     use super::*;

@@ -174,6 +174,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 const ROWS_MAX: i64 = 1_000_000;
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test")]
 mod tests {
     use super::super::pending::Tally;
     use super::*;

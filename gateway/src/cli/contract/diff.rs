@@ -79,9 +79,9 @@ impl Diff {
             }
         };
         match self.format {
-            Form::Text => print!("{}", text(&report, users.as_ref())),
-            Form::Json => println!("{:#}", document(&report, users.as_ref())),
-            Form::Markdown => print!("{}", markdown(&report, users.as_ref())),
+            Form::Text => say_as_is!("{}", text(&report, users.as_ref())),
+            Form::Json => say!("{:#}", document(&report, users.as_ref())),
+            Form::Markdown => say_as_is!("{}", markdown(&report, users.as_ref())),
         }
         let fails = match self.fail_on {
             FailOn::Breaking => report.level() == Some(Level::Breaking),

@@ -113,7 +113,7 @@ fn print_text(looked: &[Looked]) {
     for Looked { what, findings } in looked {
         print_findings(findings);
         if findings.hidden() > 0 {
-            println!("{what}: {} more findings are not shown (--show 0 shows all)\n", findings.hidden());
+            say!("{what}: {} more findings are not shown (--show 0 shows all)\n", findings.hidden());
         }
     }
     let rows: Vec<(&str, &str, &Count)> = looked
@@ -123,15 +123,15 @@ fn print_text(looked: &[Looked]) {
         })
         .collect();
     if !rows.is_empty() {
-        println!("{:<24} {:<24} {:<8} {:>7} {:>9}", "CONTRACT", "RULE", "LEVEL", "FOUND", "EXCEPTED");
+        say!("{:<24} {:<24} {:<8} {:>7} {:>9}", "CONTRACT", "RULE", "LEVEL", "FOUND", "EXCEPTED");
     }
     for (what, rule, Count { level, found, excepted }) in rows {
-        println!("{what:<24} {rule:<24} {:<8} {found:>7} {excepted:>9}", level.as_str());
+        say!("{what:<24} {rule:<24} {:<8} {found:>7} {excepted:>9}", level.as_str());
     }
     let sum = |level| looked.iter().map(|one| one.findings.number(level)).sum::<usize>();
     let (errors, warnings) = (sum(Level::Error), sum(Level::Warning));
     let verdict = if errors == 0 { "ok" } else { "not ok" };
-    println!("{verdict}: {} looked at, {errors} errors, {warnings} warnings", looked.len());
+    say!("{verdict}: {} looked at, {errors} errors, {warnings} warnings", looked.len());
 }
 
 fn print_json(looked: &[Looked]) {
@@ -147,7 +147,7 @@ fn print_json(looked: &[Looked]) {
         json!({ "contract": what, "counts": counts, "findings": shown, "hidden": findings.hidden() })
     };
     let ok = looked.iter().all(|one| one.findings.number(Level::Error) == 0);
-    println!("{:#}", json!({ "ok": ok, "contracts": looked.iter().map(of).collect::<Vec<_>>() }));
+    say!("{:#}", json!({ "ok": ok, "contracts": looked.iter().map(of).collect::<Vec<_>>() }));
 }
 
 fn finding(finding: &Finding) -> Value {

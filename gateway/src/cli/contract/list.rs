@@ -57,9 +57,15 @@ impl List {
 }
 
 fn print_text(rows: &[Row], days: u32) {
-    println!(
+    say!(
         "{:<24} {:<12} {:<13} {:<11} {:>10}  {:<11} {:<11} USED IN {days} DAYS",
-        "CONTRACT", "STATE", "DIGEST", "PUBLISHED", "OPERATIONS", "DEPRECATED", "SUNSET"
+        "CONTRACT",
+        "STATE",
+        "DIGEST",
+        "PUBLISHED",
+        "OPERATIONS",
+        "DEPRECATED",
+        "SUNSET"
     );
     for row in rows {
         let release = row.release.as_ref();
@@ -68,7 +74,7 @@ fn print_text(rows: &[Row], days: u32) {
             || "-".to_owned(),
             |usage| format!("{} calls, {} callers", usage.calls, usage.callers),
         );
-        println!(
+        say!(
             "{:<24} {:<12} {digest:<13} {:<11} {:>10}  {:<11} {:<11} {used}",
             row.name.to_string(),
             standing(row.standing),
@@ -98,7 +104,7 @@ fn print_json(rows: &[Row]) {
             "usage": row.usage.map(|usage| json!({ "calls": usage.calls, "callers": usage.callers })),
         })
     };
-    println!("{:#}", json!({ "contracts": rows.iter().map(of).collect::<Vec<_>>() }));
+    say!("{:#}", json!({ "contracts": rows.iter().map(of).collect::<Vec<_>>() }));
 }
 
 fn standing(standing: Option<Standing>) -> &'static str {

@@ -99,7 +99,7 @@ impl Migration {
             Form::Json => {
                 let report =
                     json!({ "caller": self.caller, "as_of": shown(now), "days": self.days, "items": items });
-                println!("{report:#}");
+                say!("{report:#}");
             }
             Form::Text => print_text(&self.caller, self.days, &items),
             Form::Markdown => print_markdown(&self.caller, self.days, &items),
@@ -229,31 +229,31 @@ impl Item {
 }
 
 fn print_text(caller: &str, days: u32, items: &[Item]) {
-    println!("{}", summary(caller, days, items));
+    say!("{}", summary(caller, days, items));
     for item in items {
-        println!("\n{}: {}", item.subject(), item.until());
-        println!("    used      {}", item.how_often());
+        say!("\n{}: {}", item.subject(), item.until());
+        say!("    used      {}", item.how_often());
         for operation in &item.operations {
-            println!("              {operation}");
+            say!("              {operation}");
         }
         for (what, said) in [("replaced", &item.successor), ("guide", &item.guide)] {
             if let Some(said) = said {
-                println!("    {what:<9} {said}");
+                say!("    {what:<9} {said}");
             }
         }
     }
 }
 
 fn print_markdown(caller: &str, days: u32, items: &[Item]) {
-    println!("# Migration of {caller}\n\n{}.", summary(caller, days, items));
+    say!("# Migration of {caller}\n\n{}.", summary(caller, days, items));
     if items.is_empty() {
         return;
     }
-    println!("\n| what | until | replaced by | guide | used |\n|---|---|---|---|---|");
+    say!("\n| what | until | replaced by | guide | used |\n|---|---|---|---|---|");
     for item in items {
         let cell = |said: &Option<String>| said.as_deref().map(in_cell).unwrap_or_default();
         let (subject, until, used) = (in_cell(&item.subject()), item.until(), item.how_often());
-        println!("| {subject} | {until} | {} | {} | {used} |", cell(&item.successor), cell(&item.guide));
+        say!("| {subject} | {until} | {} | {} | {used} |", cell(&item.successor), cell(&item.guide));
     }
 }
 

@@ -54,14 +54,14 @@ impl Publish {
 fn print_outcome(name: &Name, outcome: &Outcome, dry_run: bool) {
     match outcome {
         Outcome::Same(Release { digest, published, .. }) => {
-            println!("{name}: published already, as {} on {published}", short(digest));
+            say!("{name}: published already, as {} on {published}", short(digest));
         }
         Outcome::Published { release, findings } => {
             print_findings(findings);
             let done = if dry_run { "would be published" } else { "published" };
-            println!("{name}: {done} as {}, by {}", short(&release.digest), release.author);
+            say!("{name}: {done} as {}, by {}", short(&release.digest), release.author);
             for change in &release.changes {
-                println!("    {change}");
+                say!("    {change}");
             }
         }
     }

@@ -26,7 +26,7 @@ impl Retire {
         match retire(&site.shelf, name, &wish) {
             Ok(reason) => {
                 let done = if self.record.dry_run { "would be" } else { "is" };
-                println!("{name}: {done} retired, because {reason}");
+                say!("{name}: {done} retired, because {reason}");
                 Ok(End::Well)
             }
             Err(refused) => {

@@ -30,7 +30,7 @@ impl Rollback {
             Ok((release, replaced)) => {
                 let done = if self.record.dry_run { "would be" } else { "is" };
                 let (now, before) = (short(&release.digest), short(&replaced.digest));
-                println!("{name}: {now} {done} what may be served, in the place of {before}");
+                say!("{name}: {now} {done} what may be served, in the place of {before}");
                 Ok(End::Well)
             }
             Err(refused) => {

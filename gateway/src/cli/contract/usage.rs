@@ -76,7 +76,7 @@ impl Usage {
             .filter(|line| line.deprecated || !self.deprecated)
             .collect();
         match self.format {
-            Format::Json => println!("{:#}", json!({ "days": self.days, "usage": lines })),
+            Format::Json => say!("{:#}", json!({ "days": self.days, "usage": lines })),
             Format::Text => print_table(&lines),
         }
         Ok(())
@@ -109,7 +109,7 @@ fn describe(known: &Known, line: Line) -> Shown {
 }
 
 fn print_table(lines: &[Shown]) {
-    println!("{HEADER}");
+    say!("{HEADER}");
     for line in lines {
         let field = line.field.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
         let caller = line.caller.as_deref().unwrap_or(ANONYMOUS);
@@ -119,7 +119,7 @@ fn print_table(lines: &[Shown]) {
             None => "-",
         };
         let Shown { operation, calls, refused, first, last, .. } = line;
-        println!(
+        say!(
             "{operation:<26} {field:<20} {caller:<20} {calls:>8} {refused:>8}  {first:<21} {last:<21} {until}"
         );
     }
