@@ -74,7 +74,8 @@ impl Message {
     }
 }
 
-fn folder() -> Option<PathBuf> {
+/// Where the cases are, if they are at hand.
+pub(super) fn folder() -> Option<PathBuf> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
     let beside = ["../shared/conformance", "../../shared/conformance"].map(|near| repository.join(near));
     let named = std::env::var_os("GATEWAY_CONFORMANCE_DIR").map(PathBuf::from);

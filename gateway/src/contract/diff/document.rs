@@ -14,6 +14,8 @@ impl Comparison<'_> {
         let (old, new) = (self.old.source.root(), self.new.source.root());
         self.servers(&old.key("servers"), &new.key("servers"));
         self.schemes();
+        self.versioning();
+        self.brownouts(&old, &new, SubjectKind::Contract);
         let (paths, webhooks) = (old.key("paths"), old.key("webhooks"));
         self.all_operations(&paths, &new.key("paths"));
         self.flow = Flow::Called;

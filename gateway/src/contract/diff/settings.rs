@@ -14,8 +14,7 @@ use crate::units::ByteSize;
 
 impl Comparison<'_> {
     pub(super) fn settings(&mut self, old: &Described, new: &Described) {
-        let knows = |version: Version<'_>| version.source.member(&version.source.root(), SETTINGS).is_some();
-        if self.flow == Flow::Called || !knows(self.old) || !knows(self.new) {
+        if self.flow == Flow::Called || !self.both_know() {
             return;
         }
         self.kinds(old, new);
@@ -24,6 +23,71 @@ impl Comparison<'_> {
         self.cost(old, new);
         self.limits(old, new);
         self.promises(old, new);
+        self.brownouts(&old.at, &new.at, SubjectKind::Operation);
+    }
+
+    /// What chooses this version. Two versions differ in their `name`, and each is right.
+    pub(super) fn versioning(&mut self) {
+        let at = |version: Version<'_>| version.source.root().key(SETTINGS).key("versioning");
+        let (old_at, new_at) = (at(self.old), at(self.new));
+        if !self.both_know() {
+            return;
+        }
+        let said = |version: Version<'_>, at: &At, key: &str| {
+            version.value(&at.key(key)).and_then(Value::as_str).map(str::to_owned)
+        };
+        let choosing = |version: Version<'_>, at: &At| {
+            let by = said(version, at, "by").unwrap_or_else(|| "path".to_owned());
+            (by, said(version, at, "header"), said(version, at, "parameter"))
+        };
+        let default = |version: Version<'_>, at: &At| said(version, at, "default");
+        let rows = [
+            (
+                choosing(self.old, &old_at) != choosing(self.new, &new_at),
+                "versioning-changed",
+                Level::Breaking,
+                "another part of the request says which version is meant; callers that say it as before are refused",
+            ),
+            (
+                default(self.old, &old_at) != default(self.new, &new_at),
+                "versioning-default-changed",
+                Level::PossiblyBreaking,
+                "callers that name no version get another one, or are refused",
+            ),
+        ];
+        for (_, rule, level, sentence) in rows.into_iter().filter(|(differs, ..)| *differs) {
+            let subject = Subject::new(SubjectKind::Contract);
+            self.tell(rule, level, Side::Both, subject, Places::both(&old_at, &new_at), sentence.to_owned());
+        }
+    }
+
+    /// The brown-outs that stand at `old` and `new`, a document or an operation.
+    pub(super) fn brownouts(&mut self, old: &At, new: &At, of: SubjectKind) {
+        if !self.both_know() {
+            return;
+        }
+        let place = |at: &At| at.key(SETTINGS).key("lifecycle").key("brownouts");
+        let list = |version: Version<'_>, at: &At| {
+            version.value(at).and_then(Value::as_array).cloned().unwrap_or_default()
+        };
+        let (old_at, new_at) = (place(old), place(new));
+        let (before, after) = (list(self.old, &old_at), list(self.new, &new_at));
+        for (n, _) in after.iter().enumerate().filter(|(_, one)| !before.contains(one)) {
+            let sentence = "a brown-out is announced, in which callers are refused for a while".to_owned();
+            let (at, level) = (new_at.item(n), Level::PossiblyBreaking);
+            self.tell("brownout-added", level, Side::Both, Subject::new(of), Places::come(&at), sentence);
+        }
+        for (n, _) in before.iter().enumerate().filter(|(_, one)| !after.contains(one)) {
+            let (at, sentence) = (old_at.item(n), "a brown-out is called off".to_owned());
+            let (places, level) = (Places::gone(&at), Level::Compatible);
+            self.tell("brownout-removed", level, Side::Both, Subject::new(of), places, sentence);
+        }
+    }
+
+    /// Whether both contracts know of the gateway, and can differ in what is said to it.
+    fn both_know(&self) -> bool {
+        let knows = |version: Version<'_>| version.source.member(&version.source.root(), SETTINGS).is_some();
+        knows(self.old) && knows(self.new)
     }
 
     /// A setting of an operation, or of its contract.
