@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::super::diff::{self, Change, Level};
+use super::super::diff::{self, Change, Level, SubjectKind};
 use super::super::source::Source;
 use super::name::Name;
 use crate::diagnostic::Diagnostics;
@@ -16,7 +16,7 @@ pub struct Changes(Vec<Change>);
 impl Changes {
     pub(super) fn between(old: &Source, new: &Source, now: Timestamp) -> Result<Self, Diagnostics> {
         let mut changes = diff::compare(old, new, now)?;
-        // Dates are promises of their own, which `promise` judges by what was promised before.
+        // Dates of operations are promises of their own, which `promise` judges by what was promised before.
         changes.retain(|change| !is_of_dates(change));
         Ok(Self(changes))
     }
@@ -75,7 +75,8 @@ impl fmt::Display for Changes {
 }
 
 fn is_of_dates(change: &Change) -> bool {
-    ["sunset-", "deprecation-", "lifecycle-"].iter().any(|about| change.rule.starts_with(about))
+    let of_operations = matches!(change.subject.kind, SubjectKind::Contract | SubjectKind::Operation);
+    of_operations && change.rule.starts_with("sunset-")
 }
 
 fn more(all: usize, told: usize) -> Option<String> {
@@ -87,3 +88,31 @@ fn more(all: usize, told: usize) -> Option<String> {
 const RECORDED_MAX: usize = 12;
 /// As many as a person reads at once.
 const TOLD_MAX: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dates_of_fields_are_judged_here_and_those_of_operations_elsewhere() {
+        let source = |of_field: &str, of_operation: &str| {
+            let life = |date: &str| format!("x-gateway: {{lifecycle: {{sunset: '{date}T00:00:00Z'}}}}");
+            let text = format!(
+                "openapi: 3.1.0\npaths:\n  /a:\n    get:\n      {}\n      parameters: [{{name: q, in: query, schema: {{type: string}}, deprecated: true, {}}}]\n",
+                life(of_operation),
+                life(of_field),
+            );
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("openapi.yaml"), text).unwrap();
+            Source::read(folder.path(), "contracts/a/v1").unwrap()
+        };
+        let now = "2026-11-28T00:00:00Z".parse().unwrap();
+        let breaks = |old: (&str, &str), new: (&str, &str)| {
+            let (old, new) = (source(old.0, old.1), source(new.0, new.1));
+            Changes::between(&old, &new, now).unwrap().has(Level::Breaking)
+        };
+        assert!(breaks(("2027-06-01", "2027-09-01"), ("2027-05-01", "2027-09-01")));
+        assert!(!breaks(("2027-05-01", "2027-09-01"), ("2027-06-01", "2027-09-01")));
+        assert!(!breaks(("2027-05-01", "2027-09-01"), ("2027-05-01", "2027-08-01")));
+    }
+}
