@@ -1,5 +1,8 @@
 //! From what is written to what it means: defaults, files, references, and what can never work.
 
+mod issuer;
+mod upstream;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -14,16 +17,15 @@ use super::settings::{EdgeLimits, KeyPairFiles, ListenerSettings, ListenerTlsFil
 use crate::audit::LogSettings;
 use crate::audit::checkpoint::SigningKey;
 use crate::contract::publish::Unpublished;
-use crate::credential::{CredentialSettings, Form, Reference};
+use crate::credential::CredentialSettings;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::document::{Document, token};
 use crate::edge::{HeadLimits, TrustedHops};
-use crate::identity::{ClientIdClaim, IssuerSettings, KeySource, RequiredClaims, ScopeForm, TypRule};
-use crate::policy::ValueType;
+use crate::identity::IssuerSettings;
 use crate::problem::Pages;
 use crate::telemetry::Format;
 use crate::units::{ByteSize, Span};
-use crate::upstream::{ClientCertificate, Protocol, TlsSettings, UpstreamSettings};
+use crate::upstream::UpstreamSettings;
 use crate::usage::UsageSettings;
 
 /// Reads `gateway.yaml` and what it names. Paths in it are relative to its own folder.
@@ -195,182 +197,6 @@ impl Resolve<'_> {
         ListenerTlsFiles { name: name.to_owned(), certificates, client_roots, client_crls }
     }
 
-    fn claims(&mut self, issuers: &BTreeMap<String, raw::Issuer>) -> Vec<(String, ValueType)> {
-        let mut claims: BTreeMap<String, ValueType> = BTreeMap::new();
-        for (issuer, written) in issuers {
-            for (claim, kind) in &written.claims {
-                let kind = claim_type(*kind);
-                if claims.insert(claim.clone(), kind).is_some_and(|before| before != kind) {
-                    self.error(
-                        &format!("/issuers/{}/claims/{}", token(issuer), token(claim)),
-                        &format!("claim `{claim}` has another type with another issuer"),
-                        "policies see one type: give it the same everywhere",
-                    );
-                }
-            }
-        }
-        claims.into_iter().collect()
-    }
-
-    fn issuer(&mut self, name: String, written: raw::Issuer) -> Option<IssuerSettings> {
-        let at = format!("/issuers/{}", token(&name));
-        if written.audiences.is_empty() {
-            self.error(
-                &format!("{at}/audiences"),
-                "no audience is named",
-                "name what `aud` must contain one of",
-            );
-        }
-        let keys = self.keys(&at, &written.keys)?;
-        let ca = match &written.keys.ca {
-            Some(ca) => Some(self.read(&format!("{at}/keys/ca"), ca)?),
-            None => None,
-        };
-        Some(IssuerSettings {
-            name,
-            issuer: written.issuer,
-            audiences: written.audiences,
-            keys,
-            algorithms: written.algorithms.unwrap_or_else(|| default::ALGORITHMS.to_vec()),
-            typ: match written.typ {
-                None | Some(raw::Typ::AccessToken) => TypRule::AtJwt,
-                Some(raw::Typ::Jwt) => TypRule::AtJwtOrJwt,
-                Some(raw::Typ::InsecureAny) => TypRule::Any,
-            },
-            required_claims: match written.required_claims {
-                None => RequiredClaims::Rfc9068,
-                Some(named) => RequiredClaims::AtLeast(named),
-            },
-            clock_skew: time(written.clock_skew, default::CLOCK_SKEW),
-            lifetime_max: Some(time(written.lifetime_max, default::LIFETIME)),
-            client_id_claim: written.client_claim.unwrap_or(ClientIdClaim::ClientId),
-            scope_form: written.scopes.unwrap_or(ScopeForm::Text),
-            claims_for_policy: written.claims.into_keys().collect(),
-            refresh_every: time(written.keys.refresh, default::KEYS_REFRESH),
-            keys_age_max: time(written.keys.age_max, default::KEYS_AGE),
-            fetch_timeout: time(written.keys.timeout, default::KEYS_TIMEOUT),
-            ca,
-        })
-    }
-
-    fn keys(&mut self, at: &str, written: &raw::Keys) -> Option<KeySource> {
-        match (&written.url, &written.file) {
-            (Some(url), None) => {
-                let plain = url.starts_with("http://");
-                if plain && !written.insecure_http {
-                    self.error(
-                        &format!("{at}/keys/url"),
-                        "keys are fetched over `https:` only",
-                        "use an `https:` URL, or set `insecure_http: true` for a loopback address",
-                    );
-                } else if !plain && !url.starts_with("https://") {
-                    self.error(
-                        &format!("{at}/keys/url"),
-                        "this is no `https:` URL",
-                        "such as https://login.example/jwks",
-                    );
-                }
-                Some(KeySource::Url(url.clone()))
-            }
-            (None, Some(file)) => Some(KeySource::File(self.source(file.clone()))),
-            _ => {
-                self.error(
-                    &format!("{at}/keys"),
-                    "keys come from a `url` or a `file`",
-                    "give exactly one of them",
-                );
-                None
-            }
-        }
-    }
-
-    fn upstream(
-        &mut self,
-        name: String,
-        written: raw::Upstream,
-        credentials: &[String],
-    ) -> Option<UpstreamSettings> {
-        let at = format!("/upstreams/{}", token(&name));
-        if let Some(credential) = &written.credential
-            && !credentials.contains(credential)
-        {
-            let place = self.document.place(&format!("{at}/credential"));
-            let mistake = Diagnostic::error(place, format!("credential `{credential}` is not defined"));
-            self.mistakes.push(mistake.did_you_mean(credential, credentials.iter().map(String::as_str)));
-        }
-        let tls = match written.tls {
-            Some(tls) => Some(self.upstream_tls(&format!("{at}/tls"), tls)?),
-            None => None,
-        };
-        let identity_header = written.identity_header.as_deref().unwrap_or(default::IDENTITY_HEADER);
-        let identity_header = self.header(&format!("{at}/identity_header"), identity_header)?;
-        let response_headers: Option<Vec<_>> = written
-            .response_headers
-            .iter()
-            .enumerate()
-            .map(|(n, name)| self.header(&format!("{at}/response_headers/{n}"), name))
-            .collect();
-        Some(UpstreamSettings {
-            name,
-            addresses: written.addresses,
-            tls,
-            protocol: if written.http2 { Protocol::Http2 } else { Protocol::Http1 },
-            connect_timeout: time(written.connect_timeout, default::CONNECT_TIMEOUT),
-            first_byte_timeout: time(written.first_byte_timeout, default::FIRST_BYTE_TIMEOUT),
-            idle_timeout: time(written.idle_timeout, default::UPSTREAM_IDLE),
-            host: written.host,
-            in_flight_max: written.in_flight_max.unwrap_or(default::IN_FLIGHT),
-            credential: written.credential,
-            identity_header,
-            response_headers: response_headers?,
-        })
-    }
-
-    fn upstream_tls(&mut self, at: &str, written: raw::UpstreamTls) -> Option<TlsSettings> {
-        let roots_pem = self.read(&format!("{at}/roots"), &written.roots)?;
-        let client = match written.client {
-            None => None,
-            Some(pair) => Some(ClientCertificate {
-                chain_pem: self.read(&format!("{at}/client/chain"), &pair.chain)?,
-                key_pem: Zeroizing::new(self.read(&format!("{at}/client/key"), &pair.key)?),
-            }),
-        };
-        Some(TlsSettings { server_name: written.server_name, roots_pem, client })
-    }
-
-    fn credential(&mut self, name: String, written: raw::Credential) -> Option<CredentialSettings> {
-        let at = format!("/credentials/{}", token(&name));
-        let reference = match written.from.parse::<Reference>() {
-            Ok(reference) => {
-                if let Reference::File { path } = &reference {
-                    drop(self.source(path.clone()));
-                }
-                reference
-            }
-            Err(fault) => {
-                // Whoever wrote the secret itself here must not find it in the log as well.
-                let place = self.place(&format!("{at}/from")).hidden();
-                let mistake = Diagnostic::error(place, fault.to_string());
-                self.mistakes.push(mistake.help("such as file:secrets/odoo-key or env:ODOO_KEY"));
-                return None;
-            }
-        };
-        let header = written.header.as_deref().unwrap_or("authorization");
-        let header = self.header(&format!("{at}/header"), header)?;
-        let form = match written.form {
-            None | Some(raw::CredentialForm::Raw) => Form::Raw,
-            Some(raw::CredentialForm::Bearer) => Form::Bearer,
-            Some(raw::CredentialForm::Basic) => Form::Basic,
-        };
-        Some(CredentialSettings {
-            name,
-            reference,
-            header,
-            form,
-            place: self.document.place(&format!("{at}/from")),
-        })
-    }
-
     fn audit(&mut self, written: raw::Audit) -> Option<LogSettings> {
         let key = Zeroizing::new(self.read("/audit/signing_key", &written.signing_key)?);
         let signing_key = match SigningKey::from_pem(&written.origin, &key) {
@@ -519,15 +345,6 @@ fn insecure(
         on.push(format!("lifecycle.insecure_clock: {clock}"));
     }
     on
-}
-
-const fn claim_type(written: raw::ClaimType) -> ValueType {
-    match written {
-        raw::ClaimType::Text => ValueType::Text,
-        raw::ClaimType::Integer => ValueType::Integer,
-        raw::ClaimType::Boolean => ValueType::Boolean,
-        raw::ClaimType::Texts => ValueType::Texts,
-    }
 }
 
 fn time(written: Option<Span>, usual: Duration) -> Duration {

@@ -1,0 +1,110 @@
+//! Who issues tokens, with which keys, and which of their claims are used?
+
+use std::collections::BTreeMap;
+
+use super::super::raw;
+use super::super::settings::default;
+use super::{Resolve, time};
+use crate::document::token;
+use crate::identity::{ClientIdClaim, IssuerSettings, KeySource, RequiredClaims, ScopeForm, TypRule};
+use crate::policy::ValueType;
+
+impl Resolve<'_> {
+    pub(super) fn claims(&mut self, issuers: &BTreeMap<String, raw::Issuer>) -> Vec<(String, ValueType)> {
+        let mut claims: BTreeMap<String, ValueType> = BTreeMap::new();
+        for (issuer, written) in issuers {
+            for (claim, kind) in &written.claims {
+                let kind = claim_type(*kind);
+                if claims.insert(claim.clone(), kind).is_some_and(|before| before != kind) {
+                    self.error(
+                        &format!("/issuers/{}/claims/{}", token(issuer), token(claim)),
+                        &format!("claim `{claim}` has another type with another issuer"),
+                        "policies see one type: give it the same everywhere",
+                    );
+                }
+            }
+        }
+        claims.into_iter().collect()
+    }
+
+    pub(super) fn issuer(&mut self, name: String, written: raw::Issuer) -> Option<IssuerSettings> {
+        let at = format!("/issuers/{}", token(&name));
+        if written.audiences.is_empty() {
+            self.error(
+                &format!("{at}/audiences"),
+                "no audience is named",
+                "name what `aud` must contain one of",
+            );
+        }
+        let keys = self.keys(&at, &written.keys)?;
+        let ca = match &written.keys.ca {
+            Some(ca) => Some(self.read(&format!("{at}/keys/ca"), ca)?),
+            None => None,
+        };
+        Some(IssuerSettings {
+            name,
+            issuer: written.issuer,
+            audiences: written.audiences,
+            keys,
+            algorithms: written.algorithms.unwrap_or_else(|| default::ALGORITHMS.to_vec()),
+            typ: match written.typ {
+                None | Some(raw::Typ::AccessToken) => TypRule::AtJwt,
+                Some(raw::Typ::Jwt) => TypRule::AtJwtOrJwt,
+                Some(raw::Typ::InsecureAny) => TypRule::Any,
+            },
+            required_claims: match written.required_claims {
+                None => RequiredClaims::Rfc9068,
+                Some(named) => RequiredClaims::AtLeast(named),
+            },
+            clock_skew: time(written.clock_skew, default::CLOCK_SKEW),
+            lifetime_max: Some(time(written.lifetime_max, default::LIFETIME)),
+            client_id_claim: written.client_claim.unwrap_or(ClientIdClaim::ClientId),
+            scope_form: written.scopes.unwrap_or(ScopeForm::Text),
+            claims_for_policy: written.claims.into_keys().collect(),
+            refresh_every: time(written.keys.refresh, default::KEYS_REFRESH),
+            keys_age_max: time(written.keys.age_max, default::KEYS_AGE),
+            fetch_timeout: time(written.keys.timeout, default::KEYS_TIMEOUT),
+            ca,
+        })
+    }
+
+    fn keys(&mut self, at: &str, written: &raw::Keys) -> Option<KeySource> {
+        match (&written.url, &written.file) {
+            (Some(url), None) => {
+                let plain = url.starts_with("http://");
+                if plain && !written.insecure_http {
+                    self.error(
+                        &format!("{at}/keys/url"),
+                        "keys are fetched over `https:` only",
+                        "use an `https:` URL, or set `insecure_http: true` for a loopback address",
+                    );
+                } else if !plain && !url.starts_with("https://") {
+                    self.error(
+                        &format!("{at}/keys/url"),
+                        "this is no `https:` URL",
+                        "such as https://login.example/jwks",
+                    );
+                }
+                Some(KeySource::Url(url.clone()))
+            }
+            (None, Some(file)) => Some(KeySource::File(self.source(file.clone()))),
+            _ => {
+                self.error(
+                    &format!("{at}/keys"),
+                    "keys come from a `url` or a `file`",
+                    "give exactly one of them",
+                );
+                None
+            }
+        }
+    }
+}
+
+const fn claim_type(written: raw::ClaimType) -> ValueType {
+    match written {
+        raw::ClaimType::Text => ValueType::Text,
+        raw::ClaimType::Integer => ValueType::Integer,
+        raw::ClaimType::Boolean => ValueType::Boolean,
+        raw::ClaimType::Texts => ValueType::Texts,
+    }
+}

@@ -1,0 +1,104 @@
+//! Where requests go, over which TLS, and with which credential?
+
+use zeroize::Zeroizing;
+
+use super::super::raw;
+use super::super::settings::default;
+use super::{Resolve, time};
+use crate::credential::{CredentialSettings, Form, Reference};
+use crate::diagnostic::Diagnostic;
+use crate::document::token;
+use crate::upstream::{ClientCertificate, Protocol, TlsSettings, UpstreamSettings};
+
+impl Resolve<'_> {
+    pub(super) fn upstream(
+        &mut self,
+        name: String,
+        written: raw::Upstream,
+        credentials: &[String],
+    ) -> Option<UpstreamSettings> {
+        let at = format!("/upstreams/{}", token(&name));
+        if let Some(credential) = &written.credential
+            && !credentials.contains(credential)
+        {
+            let place = self.document.place(&format!("{at}/credential"));
+            let mistake = Diagnostic::error(place, format!("credential `{credential}` is not defined"));
+            self.mistakes.push(mistake.did_you_mean(credential, credentials.iter().map(String::as_str)));
+        }
+        let tls = match written.tls {
+            Some(tls) => Some(self.upstream_tls(&format!("{at}/tls"), tls)?),
+            None => None,
+        };
+        let identity_header = written.identity_header.as_deref().unwrap_or(default::IDENTITY_HEADER);
+        let identity_header = self.header(&format!("{at}/identity_header"), identity_header)?;
+        let response_headers: Option<Vec<_>> = written
+            .response_headers
+            .iter()
+            .enumerate()
+            .map(|(n, name)| self.header(&format!("{at}/response_headers/{n}"), name))
+            .collect();
+        Some(UpstreamSettings {
+            name,
+            addresses: written.addresses,
+            tls,
+            protocol: if written.http2 { Protocol::Http2 } else { Protocol::Http1 },
+            connect_timeout: time(written.connect_timeout, default::CONNECT_TIMEOUT),
+            first_byte_timeout: time(written.first_byte_timeout, default::FIRST_BYTE_TIMEOUT),
+            idle_timeout: time(written.idle_timeout, default::UPSTREAM_IDLE),
+            host: written.host,
+            in_flight_max: written.in_flight_max.unwrap_or(default::IN_FLIGHT),
+            credential: written.credential,
+            identity_header,
+            response_headers: response_headers?,
+        })
+    }
+
+    fn upstream_tls(&mut self, at: &str, written: raw::UpstreamTls) -> Option<TlsSettings> {
+        let roots_pem = self.read(&format!("{at}/roots"), &written.roots)?;
+        let client = match written.client {
+            None => None,
+            Some(pair) => Some(ClientCertificate {
+                chain_pem: self.read(&format!("{at}/client/chain"), &pair.chain)?,
+                key_pem: Zeroizing::new(self.read(&format!("{at}/client/key"), &pair.key)?),
+            }),
+        };
+        Some(TlsSettings { server_name: written.server_name, roots_pem, client })
+    }
+
+    pub(super) fn credential(
+        &mut self,
+        name: String,
+        written: raw::Credential,
+    ) -> Option<CredentialSettings> {
+        let at = format!("/credentials/{}", token(&name));
+        let reference = match written.from.parse::<Reference>() {
+            Ok(reference) => {
+                if let Reference::File { path } = &reference {
+                    drop(self.source(path.clone()));
+                }
+                reference
+            }
+            Err(fault) => {
+                // Whoever wrote the secret itself here must not find it in the log as well.
+                let place = self.place(&format!("{at}/from")).hidden();
+                let mistake = Diagnostic::error(place, fault.to_string());
+                self.mistakes.push(mistake.help("such as file:secrets/odoo-key or env:ODOO_KEY"));
+                return None;
+            }
+        };
+        let header = written.header.as_deref().unwrap_or("authorization");
+        let header = self.header(&format!("{at}/header"), header)?;
+        let form = match written.form {
+            None | Some(raw::CredentialForm::Raw) => Form::Raw,
+            Some(raw::CredentialForm::Bearer) => Form::Bearer,
+            Some(raw::CredentialForm::Basic) => Form::Basic,
+        };
+        Some(CredentialSettings {
+            name,
+            reference,
+            header,
+            form,
+            place: self.document.place(&format!("{at}/from")),
+        })
+    }
+}
