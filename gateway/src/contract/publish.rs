@@ -245,6 +245,12 @@ fn siblings(lock: &Lock, name: &Name) -> Vec<(Name, String)> {
     siblings
 }
 
+/// What the lock has against it.
+fn speaks_against(shelf: &Shelf, message: String, help: String) -> Refused {
+    let place = Place::file(&lock::shown(shelf.root()));
+    Diagnostics::from(Diagnostic::error(place, message).help(help)).into()
+}
+
 fn was_retired(shelf: &Shelf, name: &Name, retired: &Retirement) -> Diagnostics {
     let told = format!("`{name}` was retired on {} by {}: {}", retired.time, retired.author, retired.reason);
     let told = Diagnostic::error(Place::file(&lock::shown(shelf.root())), told);

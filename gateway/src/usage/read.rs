@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
 
-use super::pending::{DAY_S, Tally};
+use super::pending::{Tally, day};
 use super::store::{self, Store, StoreError};
 
 /// The store, open for reading.
@@ -64,8 +64,7 @@ impl Filter {
     /// The same, of the last so many days, today included.
     #[must_use]
     pub fn last_days(self, days: u32, now: Timestamp) -> Self {
-        let today = now.as_second().div_euclid(DAY_S);
-        let since = today.saturating_sub(i64::from(days)).saturating_add(1);
+        let since = day(now).saturating_sub(i64::from(days)).saturating_add(1);
         Self { since: Some(since), ..self }
     }
 }
@@ -215,7 +214,7 @@ fn escaped(file: &Path) -> String {
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "a test")]
 mod tests {
-    use super::super::pending::Counted;
+    use super::super::pending::{Counted, DAY_S};
     use super::*;
 
     fn count(day: i64, caller: &str, operation: &str, field: &str, deprecated: u64) -> Counted {

@@ -1,11 +1,10 @@
 //! How is a version taken out of service? After its sunset, or when nobody uses it.
 
 use super::super::source::Source;
-use super::lock::{self, Lock, Retirement};
+use super::lock::{Lock, Retirement};
 use super::name::Name;
 use super::shelf::Shelf;
-use super::{Effect, Refused, Wish, disk, promise, unwritable, was_retired};
-use crate::diagnostic::{Diagnostic, Diagnostics, Place};
+use super::{Effect, Refused, Wish, disk, promise, speaks_against, unwritable, was_retired};
 
 /// Takes `name` out of service: its folder goes, its published files are kept, and its name is not used again.
 /// Returns why that hurts nobody.
@@ -15,10 +14,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 pub fn retire(shelf: &Shelf, name: &Name, wish: &Wish) -> Result<String, Refused> {
     let _held = disk::hold(shelf.root()).map_err(|fault| unwritable(shelf, &fault))?;
     let mut lock = Lock::read(shelf.root())?;
-    let fail = |message: String, help: String| {
-        let place = Place::file(&lock::shown(shelf.root()));
-        Refused::from(Diagnostics::from(Diagnostic::error(place, message).help(help)))
-    };
+    let fail = |message: String, help: String| speaks_against(shelf, message, help);
     let Some(entry) = lock.entry(name) else {
         return Err(fail(format!("`{name}` is not published"), "remove its folder".to_owned()));
     };

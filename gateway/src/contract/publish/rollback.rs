@@ -3,8 +3,7 @@
 use super::lock::{Entry, Lock, Release};
 use super::name::Name;
 use super::shelf::Shelf;
-use super::{Effect, Refused, Wish, disk, lock, short, unwritable, was_retired};
-use crate::diagnostic::{Diagnostic, Diagnostics, Place};
+use super::{Effect, Refused, Wish, disk, short, speaks_against, unwritable, was_retired};
 
 /// What is to happen to files that were never published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,10 +28,7 @@ pub fn rollback(
 ) -> Result<(Release, Release), Refused> {
     let _held = disk::hold(shelf.root()).map_err(|fault| unwritable(shelf, &fault))?;
     let mut lock = Lock::read(shelf.root())?;
-    let fail = |message: String, help: String| {
-        let place = Place::file(&lock::shown(shelf.root()));
-        Refused::from(Diagnostics::from(Diagnostic::error(place, message).help(help)))
-    };
+    let fail = |message: String, help: String| speaks_against(shelf, message, help);
     let Some(entry) = lock.entry(name) else {
         let help = format!("gateway contract publish {name}");
         return Err(fail(format!("`{name}` is not published"), help));
