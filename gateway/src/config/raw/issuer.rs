@@ -1,0 +1,100 @@
+//! An issuer of tokens as it is written.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::units::Span;
+
+/// An authorization server whose access tokens are accepted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Issuer {
+    /// The exact value of the `iss` claim.
+    pub(in crate::config) issuer: String,
+    /// What the `aud` claim must contain one of.
+    pub(in crate::config) audiences: Vec<String>,
+    /// Where its public keys are.
+    pub(in crate::config) keys: Keys,
+    /// The signature algorithms it uses. Default: `[ES256, EdDSA, PS256, RS256]`.
+    #[serde(default)]
+    pub(in crate::config) algorithms: Option<Vec<crate::identity::Algorithm>>,
+    /// Which `typ` header a token must have. Default: `at+jwt` (RFC 9068).
+    #[serde(default)]
+    pub(in crate::config) typ: Option<Typ>,
+    /// Claims that must be present besides `iss`, `aud` and `exp`. Default: those of RFC 9068.
+    #[serde(default)]
+    pub(in crate::config) required_claims: Option<Vec<crate::identity::RequiredClaim>>,
+    /// How far its clock may differ from ours. Default: 30s.
+    #[serde(default)]
+    pub(in crate::config) clock_skew: Option<Span>,
+    /// The longest time between `iat` and `exp` that is accepted. Default: 1d.
+    #[serde(default)]
+    pub(in crate::config) lifetime_max: Option<Span>,
+    /// The claim that names the client. Default: `client_id`.
+    #[serde(default)]
+    pub(in crate::config) client_claim: Option<crate::identity::ClientIdClaim>,
+    /// How its tokens write scopes. Default: `text`, a `scope` of words with spaces between.
+    #[serde(default)]
+    pub(in crate::config) scopes: Option<crate::identity::ScopeForm>,
+    /// Claims that policies may use, as `context.token.NAME`, with their types.
+    #[serde(default)]
+    pub(in crate::config) claims: BTreeMap<String, ClaimType>,
+}
+
+/// Where an issuer's public keys are.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Keys {
+    /// An `https:` URL of a JWK set.
+    #[serde(default)]
+    pub(in crate::config) url: Option<String>,
+    /// A file with a JWK set.
+    #[serde(default)]
+    pub(in crate::config) file: Option<PathBuf>,
+    /// PEM file of the roots that the URL's certificate must lead to. Default: the system's.
+    #[serde(default)]
+    pub(in crate::config) ca: Option<PathBuf>,
+    /// Lets the URL be `http:` to a loopback address.
+    #[serde(default)]
+    pub(in crate::config) insecure_http: bool,
+    /// How often the keys are fetched anew. Default: 5m.
+    #[serde(default)]
+    pub(in crate::config) refresh: Option<Span>,
+    /// How long keys serve that could not be fetched anew. Default: 1d.
+    #[serde(default)]
+    pub(in crate::config) age_max: Option<Span>,
+    /// How long one fetch may take. Default: 3s.
+    #[serde(default)]
+    pub(in crate::config) timeout: Option<Span>,
+}
+
+/// The `typ` header of a token.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(in crate::config) enum Typ {
+    /// Only `at+jwt`, as RFC 9068 asks.
+    #[serde(rename = "at+jwt")]
+    AccessToken,
+    /// Also `JWT`, for issuers that predate RFC 9068.
+    #[serde(rename = "JWT")]
+    Jwt,
+    /// Any or none: an ID token of this issuer may then pass for an access token.
+    #[serde(rename = "insecure_any")]
+    InsecureAny,
+}
+
+/// The type of a claim that policies use.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum ClaimType {
+    /// A string.
+    Text,
+    /// A whole number.
+    Integer,
+    /// True or false.
+    Boolean,
+    /// An array of strings.
+    Texts,
+}
