@@ -7,6 +7,7 @@ mod breach;
 mod json;
 mod places;
 mod scalar;
+pub mod unique;
 mod yaml;
 
 use std::path::Path;

@@ -9,7 +9,8 @@
 //! | room | question | knows |
 //! |---|---|---|
 //! | [`contract`] | what is called | no other room |
-//! | [`identity`] | who calls | no other room |
+//! | [`oauth`] | how the gateway is itself a client of an authorization server | no other room |
+//! | [`identity`] | who calls | oauth |
 //! | [`retirement`] | whether what is deprecated may still be called | identity, contract |
 //! | [`policy`] | whether they may | identity, contract |
 //! | [`quota`] | how often | identity, contract |
@@ -51,8 +52,10 @@ pub mod document;
 pub mod drain;
 pub mod edge;
 pub mod exchange;
+pub mod fetch;
 pub mod gateway;
 pub mod identity;
+pub mod oauth;
 pub mod policy;
 pub mod problem;
 pub mod quota;

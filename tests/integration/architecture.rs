@@ -10,9 +10,12 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("diagnostic", &[]),
     ("document", &["diagnostic"]),
     ("units", &[]),
+    // What every reader of servers stands on: how one is asked that may be wrong, slow or hostile.
+    ("fetch", &[]),
     // The rooms.
+    ("oauth", &["document", "fetch"]),
     ("contract", &["diagnostic", "document", "units"]),
-    ("identity", &["diagnostic", "document", "units"]),
+    ("identity", &["diagnostic", "document", "units", "fetch", "oauth"]),
     ("retirement", &["diagnostic", "document", "identity", "contract"]),
     ("policy", &["diagnostic", "document", "units", "identity", "contract"]),
     ("quota", &["diagnostic", "document", "units", "identity", "contract"]),
@@ -34,6 +37,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "credential",
             "edge",
             "identity",
+            "oauth",
             "policy",
             "problem",
             "telemetry",
@@ -163,7 +167,7 @@ fn pingora_is_named_only_at_the_edges() {
 #[test]
 fn a_status_is_named_only_where_refusals_and_answers_are_made() {
     // 4xx and 5xx in the gateway's own words; rooms that read an upstream's or a key server's answer compare theirs.
-    let allowed = ["rejection", "problem", "admin", "upstream", "contract", "identity"];
+    let allowed = ["rejection", "problem", "admin", "upstream", "contract", "identity", "oauth"];
     let faults: Vec<String> = sources()
         .into_iter()
         .filter(|(_, part)| !allowed.contains(&part.as_str()))

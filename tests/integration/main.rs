@@ -19,6 +19,7 @@ mod audit;
 mod calls;
 mod commands;
 mod contract_diff;
+mod discovery;
 mod handshake;
 mod keys;
 mod lifecycle;

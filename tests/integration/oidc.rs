@@ -25,7 +25,7 @@ async fn started(audience: &str) -> (World, OidcProvider, Gateway) {
     world.folder.settings(|settings| {
         let retail = &mut settings["issuers"]["retail"];
         retail["issuer"] = json!(provider.issuer());
-        retail["keys"] = json!({"url": provider.jwks_url(), "insecure_http": true});
+        retail["keys"] = json!({"discovery": "openid", "insecure_http": true});
     });
     let gateway = Gateway::start(&world).await;
     (world, provider, gateway)

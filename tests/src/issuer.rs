@@ -54,8 +54,10 @@ pub enum Fault {
 
 /// What the issuer's own paths are called.
 pub mod paths {
-    /// Metadata (OpenID Connect Discovery, RFC 8414).
+    /// Metadata (OpenID Connect Discovery).
     pub const CONFIGURATION: &str = "/.well-known/openid-configuration";
+    /// The same where RFC 8414 has them.
+    pub const METADATA: &str = "/.well-known/oauth-authorization-server";
     /// The public keys.
     pub const JWKS: &str = "/jwks";
     /// Where clients ask for tokens.
@@ -187,7 +189,7 @@ impl Shared {
 
     fn answer(&self, request: &Received) -> (u16, Value) {
         match (request.method.as_str(), request.path()) {
-            ("GET", paths::CONFIGURATION) => (200, self.configuration()),
+            ("GET", paths::CONFIGURATION | paths::METADATA) => (200, self.configuration()),
             ("GET", paths::JWKS) => (200, json!({"keys": *self.published.read().unwrap()})),
             ("POST", paths::TOKEN) => token_endpoint::answer(self, request),
             _ => (404, json!({"error": "not_found"})),

@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) use credential::{Credential, CredentialForm};
-pub(super) use issuer::{ClaimType, Issuer, Keys, Typ};
+pub(super) use issuer::{ClaimType, Document, Issuer, Keys, Typ};
 pub(super) use listener::{KeyPair, Listener, ListenerTls};
 pub(super) use upstream::{Upstream, UpstreamTls};
 

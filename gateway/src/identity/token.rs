@@ -9,7 +9,6 @@ mod compact;
 mod fault;
 mod fetch;
 mod issuer;
-mod json;
 mod key;
 mod settings;
 #[cfg(test)]
@@ -25,6 +24,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use quick_cache::sync::Cache;
 use ring::digest::{SHA256, digest};
+
+use crate::document::unique as json;
 
 pub use algorithm::Algorithm;
 use compact::Compact;

@@ -51,13 +51,16 @@ pub(in crate::config) struct Keys {
     /// An `https:` URL of a JWK set.
     #[serde(default)]
     pub(in crate::config) url: Option<String>,
+    /// Which document of the issuer says where its JWK set is, instead of `url`.
+    #[serde(default)]
+    pub(in crate::config) discovery: Option<Document>,
     /// A file with a JWK set.
     #[serde(default)]
     pub(in crate::config) file: Option<PathBuf>,
-    /// PEM file of the roots that the URL's certificate must lead to. Default: the system's.
+    /// PEM file of the roots that the certificates of the issuer's servers must lead to. Default: the system's.
     #[serde(default)]
     pub(in crate::config) ca: Option<PathBuf>,
-    /// Lets the URL be `http:` to a loopback address.
+    /// Lets the URL, or the issuer where its metadata are asked, be `http:` to a loopback address.
     #[serde(default)]
     pub(in crate::config) insecure_http: bool,
     /// How often the keys are fetched anew. Default: 5m.
@@ -69,6 +72,16 @@ pub(in crate::config) struct Keys {
     /// How long one fetch may take. Default: 3s.
     #[serde(default)]
     pub(in crate::config) timeout: Option<Span>,
+}
+
+/// A document in which an issuer says where its endpoints are.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum Document {
+    /// OpenID Connect Discovery: `ISSUER/.well-known/openid-configuration`.
+    Openid,
+    /// RFC 8414: `/.well-known/oauth-authorization-server`, before the issuer's path.
+    Oauth,
 }
 
 /// The `typ` header of a token.

@@ -7,6 +7,7 @@ use super::super::settings::default;
 use super::{Resolve, time};
 use crate::document::token;
 use crate::identity::{ClientIdClaim, IssuerSettings, KeySource, RequiredClaims, ScopeForm, TypRule};
+use crate::oauth::WellKnown;
 use crate::policy::ValueType;
 
 impl Resolve<'_> {
@@ -36,7 +37,7 @@ impl Resolve<'_> {
                 "name what `aud` must contain one of",
             );
         }
-        let keys = self.keys(&at, &written.keys)?;
+        let keys = self.keys(&at, &written.issuer, &written.keys)?;
         let ca = match &written.keys.ca {
             Some(ca) => Some(self.read(&format!("{at}/keys/ca"), ca)?),
             None => None,
@@ -68,35 +69,50 @@ impl Resolve<'_> {
         })
     }
 
-    fn keys(&mut self, at: &str, written: &raw::Keys) -> Option<KeySource> {
-        match (&written.url, &written.file) {
-            (Some(url), None) => {
-                let plain = url.starts_with("http://");
-                if plain && !written.insecure_http {
-                    self.error(
-                        &format!("{at}/keys/url"),
-                        "keys are fetched over `https:` only",
-                        "use an `https:` URL, or set `insecure_http: true` for a loopback address",
-                    );
-                } else if !plain && !url.starts_with("https://") {
-                    self.error(
-                        &format!("{at}/keys/url"),
-                        "this is no `https:` URL",
-                        "such as https://login.example/jwks",
-                    );
-                }
+    fn keys(&mut self, at: &str, issuer: &str, written: &raw::Keys) -> Option<KeySource> {
+        match (&written.url, written.discovery, &written.file) {
+            (Some(url), None, None) => {
+                self.safe(
+                    &format!("{at}/keys/url"),
+                    url,
+                    written.insecure_http,
+                    "such as https://login.example/jwks",
+                );
                 Some(KeySource::Url(url.clone()))
             }
-            (None, Some(file)) => Some(KeySource::File(self.source(file.clone()))),
+            (None, Some(document), None) => {
+                let help = "its metadata are found by its name, such as https://login.example";
+                self.safe(&format!("{at}/issuer"), issuer, written.insecure_http, help);
+                Some(KeySource::Discovered(well_known(document)))
+            }
+            (None, None, Some(file)) => Some(KeySource::File(self.source(file.clone()))),
             _ => {
                 self.error(
                     &format!("{at}/keys"),
-                    "keys come from a `url` or a `file`",
+                    "keys come from a `url`, by `discovery` or from a `file`",
                     "give exactly one of them",
                 );
                 None
             }
         }
+    }
+
+    /// Tells of an address that is asked in clear, or is none.
+    fn safe(&mut self, at: &str, url: &str, insecure_http: bool, help: &str) {
+        let plain = url.starts_with("http://");
+        if plain && !insecure_http {
+            let help = "use an `https:` URL, or set `insecure_http: true` for a loopback address";
+            self.error(at, "an issuer is asked over `https:` only", help);
+        } else if !plain && !url.starts_with("https://") {
+            self.error(at, "this is no `https:` URL", help);
+        }
+    }
+}
+
+const fn well_known(written: raw::Document) -> WellKnown {
+    match written {
+        raw::Document::Openid => WellKnown::OpenId,
+        raw::Document::Oauth => WellKnown::Oauth,
     }
 }
 

@@ -12,10 +12,12 @@ use reqwest::Client;
 use ring::digest::{SHA256, digest};
 use tokio::sync::watch;
 
+use crate::oauth::Discovery;
+
 use super::claims::Rules;
 use super::compact::Compact;
 use super::fault::TokenFault;
-use super::fetch::{self, FetchFault, JWKS_BYTES_MAX};
+use super::fetch::{self, JWKS_BYTES_MAX, KeysFault, Place};
 use super::key::KeySet;
 use super::settings::{IssuerMistake, IssuerSettings, KeySource};
 
@@ -34,7 +36,7 @@ pub(super) struct Issuer {
 
 enum Source {
     File,
-    Server { client: Client, url: String },
+    Server { client: Client, place: Place },
 }
 
 /// Keys as they were published at one time.
@@ -54,7 +56,7 @@ struct Flight {
     started_at: Option<Timestamp>,
     due_at: Option<Timestamp>,
     failures: u32,
-    last_fault: Option<FetchFault>,
+    last_fault: Option<KeysFault>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -94,15 +96,23 @@ impl Issuer {
     ) -> Result<Arc<Self>, IssuerMistake> {
         let mistake =
             |field, message: String| IssuerMistake { issuer: settings.name.clone(), field, message };
+        let fetched = |place| {
+            let client = crate::fetch::client(&settings.trust(), None);
+            let client = client.map_err(|message| mistake("ca", message.to_owned()))?;
+            let kept = previous.filter(|previous| settings.has_the_keys_of(&previous.settings));
+            Ok((Source::Server { client, place }, kept.and_then(|kept| kept.keys.load_full())))
+        };
         let (source, keys) = match &settings.keys {
             KeySource::File(path) => {
                 let keys = Keys::read(path, &settings).map_err(|message| mistake("keys", message))?;
                 (Source::File, Some(Arc::new(keys)))
             }
-            KeySource::Url(url) => {
-                let client = fetch::client(&settings).map_err(|message| mistake("ca", message))?;
-                let kept = previous.filter(|previous| settings.has_the_keys_of(&previous.settings));
-                (Source::Server { client, url: url.clone() }, kept.and_then(|kept| kept.keys.load_full()))
+            KeySource::Url(url) => fetched(Place::Url(url.clone()))?,
+            KeySource::Discovered(kind) => {
+                let discovery = Discovery::new(&settings.issuer, *kind, &settings.trust());
+                fetched(Place::Discovered(
+                    discovery.map_err(|message| mistake("issuer", message.to_owned()))?,
+                ))?
             }
         };
         if let Some(same) = previous.filter(|previous| previous.is_the_same(&settings, keys.as_deref())) {
@@ -147,7 +157,7 @@ impl Issuer {
                 .as_ref()
                 .map(|keys| Duration::try_from(now.duration_since(keys.fetched_at)).unwrap_or_default()),
             keys: self.keys(now).map_or(0, |keys| keys.set.len()),
-            last_fault: self.flight().last_fault.as_ref().map(FetchFault::reason),
+            last_fault: self.flight().last_fault.as_ref().map(KeysFault::reason),
         }
     }
 
@@ -164,7 +174,7 @@ impl Issuer {
 
     /// What to wait for: a fetch that was under way or begins now.
     fn take_off(self: &Arc<Self>, wanted: Wanted, now: Timestamp) -> Option<watch::Receiver<u64>> {
-        let Source::Server { client, url } = &self.source else { return None };
+        let Source::Server { client, place } = &self.source else { return None };
         let mut flight = self.flight();
         let landed = self.landed.subscribe();
         if flight.state == State::Flying {
@@ -175,19 +185,19 @@ impl Issuer {
         }
         flight.state = State::Flying;
         flight.started_at = Some(now);
-        let (client, url, landing) = (client.clone(), url.clone(), Landing::new(self, now));
+        let (client, place, landing) = (client.clone(), place.clone(), Landing::new(self, now));
         tokio::spawn(async move {
-            let body = fetch::get(&client, &url).await;
+            let body = fetch::get(&client, &place).await;
             landing.with(body);
         });
         Some(landed)
     }
 
     /// A fetch has ended.
-    fn land(&self, body: Result<Vec<u8>, FetchFault>, started: Timestamp) {
+    fn land(&self, body: Result<Vec<u8>, KeysFault>, started: Timestamp) {
         let outcome = body.and_then(|body| {
             let before = self.keys.load_full();
-            Keys::new(&body, &self.settings, before.as_deref(), started).map_err(FetchFault::Keys)
+            Keys::new(&body, &self.settings, before.as_deref(), started).map_err(KeysFault::Keys)
         });
         let mut flight = self.flight();
         flight.state = State::Grounded;
@@ -276,22 +286,22 @@ impl Keys {
 struct Landing {
     issuer: Arc<Issuer>,
     started: Timestamp,
-    body: Result<Vec<u8>, FetchFault>,
+    body: Result<Vec<u8>, KeysFault>,
 }
 
 impl Landing {
     fn new(issuer: &Arc<Issuer>, started: Timestamp) -> Self {
-        Self { issuer: Arc::clone(issuer), started, body: Err(FetchFault::GivenUp) }
+        Self { issuer: Arc::clone(issuer), started, body: Err(KeysFault::GivenUp) }
     }
 
-    fn with(mut self, body: Result<Vec<u8>, FetchFault>) {
+    fn with(mut self, body: Result<Vec<u8>, KeysFault>) {
         self.body = body;
     }
 }
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        let body = std::mem::replace(&mut self.body, Err(FetchFault::GivenUp));
+        let body = std::mem::replace(&mut self.body, Err(KeysFault::GivenUp));
         self.issuer.land(body, self.started);
     }
 }
