@@ -98,7 +98,7 @@ enum Endpoint {
 /// A request that was written and not yet sent.
 #[derive(thiserror::Error)]
 #[error("written, to be sent")]
-struct Written(HttpRequest);
+struct Written(Box<HttpRequest>);
 
 impl Server {
     /// A server by its settings. Nobody is asked for anything yet.
@@ -298,7 +298,7 @@ impl Server {
 impl Written {
     /// In place of a client that would send: the crate would also read the answer, and more loosely.
     fn keep(request: HttpRequest) -> Result<HttpResponse, Self> {
-        Err(Self(request))
+        Err(Self(Box::new(request)))
     }
 }
 
@@ -306,7 +306,7 @@ fn written<T>(
     outcome: Result<T, RequestTokenError<Written, BasicErrorResponse>>,
 ) -> Result<HttpRequest, OauthFault> {
     match outcome {
-        Err(RequestTokenError::Request(Written(request))) => Ok(request),
+        Err(RequestTokenError::Request(Written(request))) => Ok(*request),
         Ok(_) | Err(_) => Err(OauthFault::BadAnswer),
     }
 }

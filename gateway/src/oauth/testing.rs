@@ -34,10 +34,13 @@ pub(super) struct Fake {
 
 #[derive(Default)]
 struct Shared {
-    /// By path: status, media type, more header lines, body.
-    answers: Mutex<HashMap<String, (u16, &'static str, String, String)>>,
+    /// By path.
+    answers: Mutex<HashMap<String, Answer>>,
     asked: Mutex<Vec<Asked>>,
 }
+
+/// Status, media type, more header lines, body.
+type Answer = (u16, &'static str, String, String);
 
 impl Fake {
     pub(super) async fn start() -> Self {
