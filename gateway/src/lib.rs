@@ -16,6 +16,7 @@
 //! | [`quota`] | how often | identity, contract |
 //! | [`credential`] | with what the upstream is asked | contract |
 //! | [`upstream`] | where and how it is asked | contract, credential |
+//! | [`vault`] | where the gateway's own secrets, certificates and signatures come from | no other room |
 //! | [`audit`] | what happened | the values it records |
 //! | [`usage`] | who still uses what | no other room |
 //! | [`edge`] | how bytes become requests and answers bytes | Pingora |
@@ -70,3 +71,4 @@ pub mod units;
 pub mod upkeep;
 pub mod upstream;
 pub mod usage;
+pub mod vault;

@@ -1,7 +1,7 @@
 //! What is done now and then, whether anybody calls or not?
 //!
-//! Keys of issuers are fetched, names of upstreams looked up, old entries of rate limits swept away, what ends
-//! is counted, and what was counted of usage is written down.
+//! Keys of issuers are fetched, names of upstreams looked up, the session with Vault kept, old entries of rate
+//! limits swept away, what ends is counted, and what was counted of usage is written down.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +29,26 @@ pub async fn run(gateway: Arc<Gateway>, ready: impl FnOnce(), mut stopping: watc
             _ = names.tick() => gateway.current().look_up().await,
             _ = sweep.tick() => gateway.current().quotas().sweep(Instant::now()),
         }
+    }
+}
+
+/// Keeps the session with Vault, until the gateway stops. Apart from the other chores: a Vault that is slow holds
+/// up none of them.
+pub async fn keep_vault(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
+    let mut tick = tokio::time::interval(VAULT_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = stopping.changed() => return,
+            _ = tick.tick() => gateway.current().keep_vault().await,
+        }
+    }
+}
+
+/// Gives back what Vault lent, once nothing is served any more.
+pub async fn leave_vault(gateway: &Gateway) {
+    if let Some(vault) = gateway.current().vault() {
+        vault.revoke_leases().await;
     }
 }
 
@@ -82,6 +102,8 @@ pub fn flush_usage(gateway: &Gateway) {
 
 /// Each issuer knows by itself when it is due; this is how often it is asked.
 const KEYS_EVERY: Duration = Duration::from_secs(1);
+/// A session and its leases know by themselves when they are due; this is how often they are asked.
+const VAULT_EVERY: Duration = Duration::from_secs(1);
 /// About the shortest time that operators give a name whose address moves.
 const NAMES_EVERY: Duration = Duration::from_secs(30);
 /// A brown-out is seen in the metrics about as soon as callers see it.

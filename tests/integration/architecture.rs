@@ -23,6 +23,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("upstream", &["diagnostic", "contract", "credential"]),
     ("audit", &[]),
     ("usage", &[]),
+    ("vault", &["diagnostic", "units"]),
     ("telemetry", &[]),
     // What puts them together.
     (
@@ -43,6 +44,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "telemetry",
             "upstream",
             "usage",
+            "vault",
         ],
     ),
     ("problem", &["contract", "edge"]),
@@ -69,6 +71,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "trail",
             "units",
             "upstream",
+            "vault",
         ],
     ),
     (
@@ -123,7 +126,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ),
     ("gateway", &["audit", "config", "edge", "reload", "snapshot", "telemetry", "usage"]),
     ("reload", &["diagnostic", "gateway", "snapshot"]),
-    ("upkeep", &["gateway", "telemetry", "usage"]),
+    ("upkeep", &["gateway", "telemetry", "usage", "vault"]),
     ("drain", &["gateway"]),
     ("admin", &["diagnostic", "telemetry"]),
     ("status", &["admin", "audit", "contract", "gateway", "retirement", "snapshot", "upstream"]),

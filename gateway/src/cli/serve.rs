@@ -88,7 +88,9 @@ impl Serve {
                 tokio::spawn(reloader.run(stopping()));
                 tokio::spawn(upkeep::run(Arc::clone(&gateway), move || announce(&ready), stopping()));
                 tokio::spawn(upkeep::keep_usage(Arc::clone(&gateway), stopping()));
+                tokio::spawn(upkeep::keep_vault(Arc::clone(&gateway), stopping()));
                 drain::run(&gateway).await;
+                upkeep::leave_vault(&gateway).await;
                 std::io::Result::Ok(())
             })
             .map_err(|fault| fault.to_string())?;

@@ -7,6 +7,7 @@ mod credential;
 mod issuer;
 mod listener;
 mod upstream;
+mod vault;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ pub(super) use credential::{Credential, CredentialForm};
 pub(super) use issuer::{ClaimType, Document, Issuer, Keys, Typ};
 pub(super) use listener::{KeyPair, Listener, ListenerTls};
 pub(super) use upstream::{Upstream, UpstreamTls};
+pub(super) use vault::{Vault, VaultAppRole, VaultAuth, VaultCertificate, VaultJwt, VaultKubernetes};
 
 use crate::units::{ByteSize, Span};
 
@@ -50,6 +52,9 @@ pub(in crate::config) struct Gateway {
     /// What the gateway shows to its upstreams, by name. Never a secret itself: a reference to one.
     #[serde(default)]
     pub(in crate::config) credentials: BTreeMap<String, Credential>,
+    /// HashiCorp Vault or OpenBao, where secrets and certificates of the gateway's own come from.
+    #[serde(default)]
+    pub(in crate::config) vault: Option<Vault>,
     /// Where every request is recorded.
     pub(in crate::config) audit: Audit,
     /// Where it is counted who still uses what.

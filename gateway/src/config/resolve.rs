@@ -2,6 +2,7 @@
 
 mod issuer;
 mod upstream;
+mod vault;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -68,6 +69,7 @@ impl Resolve<'_> {
             issuers,
             upstreams,
             credentials,
+            vault,
             audit,
             usage,
             limits,
@@ -76,9 +78,10 @@ impl Resolve<'_> {
             lifecycle,
         } = written;
         let mut insecure = insecure(&listeners, &admin, &issuers, &lifecycle);
-        if insecure_unpublished_contracts {
-            insecure.push("insecure_unpublished_contracts".to_owned());
-        }
+        insecure.extend(insecure_unpublished_contracts.then(|| "insecure_unpublished_contracts".to_owned()));
+        let open = vault.as_ref().is_some_and(|vault| vault.insecure_http);
+        insecure.extend(open.then(|| "vault.insecure_http".to_owned()));
+        let vault = vault.and_then(|vault| self.vault(vault));
         let admin = self.admin(&admin);
         let listeners = self.listeners(listeners);
         let limits = self.limits(&limits);
@@ -97,26 +100,20 @@ impl Resolve<'_> {
         Some(Settings {
             policies: folder(policies, default::POLICIES),
             contracts: folder(contracts, default::CONTRACTS),
-            unpublished: if insecure_unpublished_contracts {
-                Unpublished::Allow
-            } else {
-                Unpublished::Refuse
-            },
+            unpublished: unpublished(insecure_unpublished_contracts),
             listeners,
             admin: admin?,
             issuers: issuers.into_iter().collect::<Option<_>>()?,
             claims,
             upstreams: upstreams.into_iter().collect::<Option<_>>()?,
             credentials: credentials.into_iter().collect::<Option<_>>()?,
+            vault,
             audit: audit?,
             usage,
             limits,
             threads: run.threads.filter(|threads| *threads > 0).unwrap_or_else(cores),
             grace: time(run.grace, default::GRACE),
-            log: match run.log {
-                None | Some(raw::LogFormat::Json) => Format::Json,
-                Some(raw::LogFormat::Readable) => Format::Readable,
-            },
+            log: log_format(run.log),
             log_filter: run.log_filter.unwrap_or_else(|| "info".to_owned()),
             node: run.node.unwrap_or_else(|| "gateway".to_owned()),
             pages: self.pages(answers.problem_types),
@@ -345,6 +342,17 @@ fn insecure(
         on.push(format!("lifecycle.insecure_clock: {clock}"));
     }
     on
+}
+
+const fn unpublished(insecure: bool) -> Unpublished {
+    if insecure { Unpublished::Allow } else { Unpublished::Refuse }
+}
+
+const fn log_format(written: Option<raw::LogFormat>) -> Format {
+    match written {
+        None | Some(raw::LogFormat::Json) => Format::Json,
+        Some(raw::LogFormat::Readable) => Format::Readable,
+    }
 }
 
 fn time(written: Option<Span>, usual: Duration) -> Duration {

@@ -17,6 +17,7 @@ use crate::problem::Pages;
 use crate::telemetry::Format;
 use crate::upstream::UpstreamSettings;
 use crate::usage::UsageSettings;
+use crate::vault::VaultSettings;
 
 /// Everything that `gateway.yaml` says.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub struct Settings {
     pub upstreams: Vec<UpstreamSettings>,
     /// What it is shown.
     pub credentials: Vec<CredentialSettings>,
+    /// Vault, if it is used.
+    pub vault: Option<VaultSettings>,
     /// Where requests are recorded.
     pub audit: LogSettings,
     /// Where it is counted who still uses what, if it is.
@@ -222,6 +225,10 @@ pub(super) mod default {
     pub(crate) const IN_FLIGHT: usize = 100;
     /// The custom of the field.
     pub(crate) const IDENTITY_HEADER: &str = "x-caller";
+    /// A renewal is done long before it matters, and whoever waits for a secret is a chore.
+    pub(crate) const VAULT_TIMEOUT: Duration = Duration::from_secs(5);
+    /// Where every pod has it.
+    pub(crate) const VAULT_SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
     /// A segment of a day of a mid-sized shop.
     pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
     /// So that a day's records can be archived.

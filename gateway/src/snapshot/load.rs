@@ -22,6 +22,7 @@ use crate::quota::{Limits, Plan, Quotas};
 use crate::retirement::Retirement;
 use crate::telemetry::Metrics;
 use crate::upstream::Upstreams;
+use crate::vault::Vault;
 
 impl Snapshot {
     /// Builds a snapshot from the files that `path` (a `gateway.yaml`) names. What lives longer than a
@@ -50,6 +51,7 @@ impl Snapshot {
         let limits = keep(&mut found, load_limits(&settings.policies));
         let issuers = found.keep(load_issuers(&settings, previous));
         let upstreams = found.keep(load_upstreams(path, &settings, previous));
+        let vault = found.keep(load_vault(path, &settings, previous));
         let version_key = found.keep(version_key(previous));
         let credentials =
             version_key.as_ref().and_then(|key| keep(&mut found, load_credentials(path, &settings, key)));
@@ -78,10 +80,6 @@ impl Snapshot {
 
         let built = (|| {
             let (callers, issuers) = (callers?, issuers?);
-            let quotas = previous.map_or_else(
-                || Arc::new(Quotas::new(Instant::now())),
-                |previous| Arc::clone(&previous.quotas),
-            );
             let mut sources = settings.sources.clone();
             sources.extend([settings.policies.clone(), settings.contracts.clone()]);
             Some(Self {
@@ -96,8 +94,9 @@ impl Snapshot {
                 policies: policies?,
                 limits: limits?,
                 plans: plans?,
-                quotas,
+                quotas: quotas(previous),
                 upstreams: Arc::new(upstreams?),
+                vault: vault?,
                 tls: tls?,
                 version_key: version_key?,
                 policy_tests: policy_tests?,
@@ -265,6 +264,20 @@ fn load_upstreams(
     })
 }
 
+/// Only its settings are looked at: a Vault that is down keeps no file from being served.
+fn load_vault(
+    path: &Path,
+    settings: &Settings,
+    previous: Option<&Snapshot>,
+) -> Result<Option<Arc<Vault>>, Diagnostics> {
+    let Some(written) = settings.vault.clone() else { return Ok(None) };
+    let before = previous.and_then(Snapshot::vault);
+    Vault::new(written, before).map(Some).map_err(|mistake| {
+        let place = Place::file(&path.display().to_string());
+        Diagnostic::error(place, format!("vault: {mistake}")).into()
+    })
+}
+
 fn load_policies(
     settings: &Settings,
     contracts: &Catalogue,
@@ -278,6 +291,14 @@ fn load_policies(
         .map(|operation| facts::operation(operation, route::place(operation)))
         .collect();
     Policies::load(&settings.policies, &callers, &operations, &settings.claims)
+}
+
+/// What was used of limits stays used, whatever changes.
+fn quotas(previous: Option<&Snapshot>) -> Arc<Quotas> {
+    match previous {
+        Some(previous) => Arc::clone(&previous.quotas),
+        None => Arc::new(Quotas::new(Instant::now())),
+    }
 }
 
 fn version_key(previous: Option<&Snapshot>) -> Result<Arc<VersionKey>, Diagnostics> {

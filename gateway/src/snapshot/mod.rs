@@ -29,6 +29,7 @@ use crate::retirement::{Entry, Retirement};
 use crate::telemetry::Metrics;
 use crate::trail::Trail;
 use crate::upstream::Upstreams;
+use crate::vault::Vault;
 
 /// Everything a request may read.
 #[derive(Debug)]
@@ -49,6 +50,7 @@ pub struct Snapshot {
     plans: Vec<Arc<Plan>>,
     quotas: Arc<Quotas>,
     upstreams: Arc<Upstreams>,
+    vault: Option<Arc<Vault>>,
     tls: Vec<Option<ListenerTls>>,
     /// By which versions of credentials are named, the same in every snapshot of a process.
     version_key: Arc<VersionKey>,
@@ -133,6 +135,12 @@ impl Snapshot {
     #[must_use]
     pub fn upstreams(&self) -> &Upstreams {
         &self.upstreams
+    }
+
+    /// Where secrets and certificates of the gateway's own come from, if `gateway.yaml` names it.
+    #[must_use]
+    pub const fn vault(&self) -> Option<&Arc<Vault>> {
+        self.vault.as_ref()
     }
 
     /// The TLS side of a listener.
@@ -274,9 +282,16 @@ impl Snapshot {
         Ok(Some(admission))
     }
 
-    /// Fetches what the files only name: keys of issuers and addresses of upstreams.
+    /// Fetches what the files only name: keys of issuers and addresses of upstreams; and logs in to Vault.
     pub(crate) async fn warm(&self) {
-        tokio::join!(self.fetch_keys(), self.look_up());
+        tokio::join!(self.fetch_keys(), self.look_up(), self.keep_vault());
+    }
+
+    /// Logs in to Vault and renews what is due.
+    pub(crate) async fn keep_vault(&self) {
+        if let Some(vault) = &self.vault {
+            vault.keep_session(Timestamp::now()).await;
+        }
     }
 
     /// Fetches the keys of issuers that are due.
