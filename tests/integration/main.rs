@@ -36,4 +36,5 @@ mod stop;
 mod streamed;
 mod trust;
 mod usage;
+mod vault;
 mod wire;

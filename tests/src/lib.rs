@@ -6,6 +6,7 @@
 //! * [`gateway`]: the real program in a folder of its own, and clients for it.
 //! * [`peers`] and [`demo`]: the demonstration, and what stands around the gateway in it.
 //! * [`mod@bench`]: what a request costs, here and at the gateway's peers.
+//! * [`vault`]: a Vault, simulated or real, and what it is prepared with.
 //! * [`oidc`]: a real authorization server (npm `oidc-provider`), as a second opinion on tokens.
 //!
 //! Every server binds a free port of the loopback address and ends when its value is dropped.
@@ -36,6 +37,7 @@ mod seen;
 mod server;
 mod tls;
 pub mod upstream;
+pub mod vault;
 mod world;
 
 pub use folder::Folder;

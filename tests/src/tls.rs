@@ -33,6 +33,18 @@ pub(crate) fn server(identity: &Identity, clients: Option<&Authority>) -> Arc<Se
     Arc::new(config)
 }
 
+/// A server that asks for a certificate signed by `clients`, and serves those that show none as well.
+pub(crate) fn server_that_asks(identity: &Identity, clients: &Authority) -> Arc<ServerConfig> {
+    install_provider();
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots(&clients.pem())));
+    let verifier = verifier.allow_unauthenticated().build().expect("one root is enough");
+    let (chain, key) = parsed(identity);
+    let config = ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(chain, key);
+    let mut config = config.expect("the key belongs to the certificate");
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
 /// A client that trusts `roots_pem` only, and shows `identity` when asked.
 pub(crate) fn client(roots_pem: &str, identity: Option<&Identity>) -> Arc<ClientConfig> {
     install_provider();

@@ -79,6 +79,19 @@ pub(super) struct TransitSignature {
     pub(super) signature: String,
 }
 
+/// The public halves of a key of transit, by version.
+#[derive(serde::Deserialize)]
+pub(super) struct TransitKeys {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) keys: BTreeMap<String, TransitPublic>,
+}
+
+#[derive(serde::Deserialize)]
+pub(super) struct TransitPublic {
+    pub(super) public_key: String,
+}
+
 /// A text that is wiped.
 #[derive(Default)]
 pub(super) struct Text(pub(super) Zeroizing<String>);

@@ -33,9 +33,9 @@ pub use pki::{CertificateOrder, Issued};
 pub use secret::{Lease, Secret};
 pub use settings::{Auth, Source, VaultMistake, VaultSettings};
 pub use state::VaultState;
-pub use transit::{Signature, TransitKey};
+pub use transit::{PublicKey, Signature, TransitKey};
 
-use answer::{Envelope, Fields, Signed, TransitSignature, Versioned};
+use answer::{Envelope, Fields, Signed, TransitKeys, TransitSignature, Versioned};
 use fault::Failed;
 use leases::Leases;
 use secret::later;
@@ -157,6 +157,16 @@ impl Vault {
         let call = Call::of(&key.request(message))?;
         let (answer, _) = self.ask::<TransitSignature>(&call).await?;
         Signature::parse(&answer.data.ok_or(VaultFault::BadAnswer)?.signature)
+    }
+
+    /// The public half of one version of a key of the transit engine.
+    ///
+    /// # Errors
+    /// Vault said no, could not be asked, or has no such version.
+    pub async fn public_key(&self, key: &TransitKey, version: u64) -> Result<PublicKey, VaultFault> {
+        let call = Call::get(format!("{}/keys/{}", key.mount, key.name));
+        let (answer, _) = self.ask::<TransitKeys>(&call).await?;
+        answer.data.ok_or(VaultFault::BadAnswer)?.version(version)
     }
 
     /// Gives everything back and ends the session, as far as that is done in a short time. For shutdown.

@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use vaultrs::api::transit::requests::SignDataRequest;
 
+use super::answer::TransitKeys;
 use super::fault::VaultFault;
 
 /// A key of the transit engine.
@@ -14,6 +15,9 @@ pub struct TransitKey {
     /// The key's name.
     pub name: String,
 }
+
+/// The public half of a key, as RFC 8032 section 5.1.5 has it.
+pub type PublicKey = [u8; PUBLIC_KEY_BYTES];
 
 /// A signature, and the version of the key that made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +41,16 @@ impl TransitKey {
     }
 }
 
+impl TransitKeys {
+    /// The public half of one version, if the key is one of Ed25519.
+    pub(super) fn version(&self, version: u64) -> Result<PublicKey, VaultFault> {
+        let public = self.keys.get(&version.to_string()).filter(|_| self.kind == "ed25519");
+        let public = public.ok_or(VaultFault::BadAnswer)?;
+        let bytes = STANDARD.decode(&public.public_key).map_err(|_unreadable| VaultFault::BadAnswer)?;
+        bytes.try_into().map_err(|_other_length| VaultFault::BadAnswer)
+    }
+}
+
 impl Signature {
     /// `vault:v1:BASE64`, as transit writes a signature.
     pub(super) fn parse(text: &str) -> Result<Self, VaultFault> {
@@ -49,6 +63,8 @@ impl Signature {
     }
 }
 
+/// RFC 8032 section 5.1.5.
+const PUBLIC_KEY_BYTES: usize = 32;
 /// RFC 8032 section 5.1.6.
 const SIGNATURE_BYTES: usize = 64;
 

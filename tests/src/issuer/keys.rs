@@ -112,7 +112,12 @@ impl SigningKey {
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der.as_ref()))
     }
 
-    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+    /// Signs as JWS (RFC 7518 section 3) wants it.
+    ///
+    /// # Panics
+    /// The key cannot sign.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match &self.pair {
             Pair::Ec(pair) => pair.sign(&random, message).expect("a key signs").as_ref().to_vec(),
