@@ -146,9 +146,9 @@ async fn identify(
     route: &Route,
     trail: &Trail,
 ) -> Result<Caller, Rejection> {
-    let certificate = connection
-        .certificate(snapshot.client_trust(connection.listener()), snapshot.id(), trail.began())
-        .map_err(Rejection::Certificate)?;
+    let trust = snapshot.client_trust(connection.listener());
+    let certificate =
+        connection.certificate(trust.as_deref(), trail.began()).map_err(Rejection::Certificate)?;
     snapshot
         .identities()
         .identify(route.asked(), parts, certificate, trail.now())

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::audit;
 use crate::config::EdgeLimits;
 use crate::edge::{Buffered, Slots};
+use crate::keyring::Keyring;
 use crate::reload::ReloadFault;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Metrics, OperationMetrics, Reload, Repeats, Traces};
@@ -24,6 +25,7 @@ pub struct Gateway {
     audit: audit::Log,
     metrics: Arc<Metrics>,
     usage: Usage,
+    keyring: Arc<Keyring>,
     stopping: watch::Sender<bool>,
     /// The connections that are open.
     pub(crate) slots: Arc<Slots>,
@@ -51,6 +53,7 @@ impl Gateway {
         metrics.snapshot(&snapshot.id().to_string(), snapshot.loaded_at());
         Self {
             unmatched: metrics.no_operation(),
+            keyring: Arc::clone(snapshot.keyring()),
             traces: Traces::new(),
             current: ArcSwap::from_pointee(snapshot),
             reload_fault: ArcSwapOption::empty(),
@@ -102,6 +105,12 @@ impl Gateway {
     #[must_use]
     pub const fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// The certificates, keys, roots and revocation lists of the process.
+    #[must_use]
+    pub const fn keyring(&self) -> &Arc<Keyring> {
+        &self.keyring
     }
 
     /// Who still uses what.

@@ -15,7 +15,8 @@
 //! | [`policy`] | whether they may | identity, contract |
 //! | [`quota`] | how often | identity, contract |
 //! | [`credential`] | with what the upstream is asked | contract |
-//! | [`upstream`] | where and how it is asked | contract, credential |
+//! | [`upstream`] | where and how it is asked | contract, credential, keyring |
+//! | [`keyring`] | which certificates, keys, roots and revocation lists are held, and until when | no other room |
 //! | [`vault`] | where the gateway's own secrets, certificates and signatures come from | no other room |
 //! | [`audit`] | what happened | the values it records |
 //! | [`usage`] | who still uses what | no other room |
@@ -56,6 +57,7 @@ pub mod exchange;
 pub mod fetch;
 pub mod gateway;
 pub mod identity;
+pub mod keyring;
 pub mod oauth;
 pub mod policy;
 pub mod problem;

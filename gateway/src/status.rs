@@ -7,12 +7,13 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use crate::admin::{
-    AddressStatus, AuditStatus, BrownoutStatus, ContractStatus, IssuerStatus, ReloadFault, SnapshotStatus,
-    StatusReport, UpstreamStatus, UsageStatus,
+    AddressStatus, AuditStatus, BrownoutStatus, ContractStatus, ExpiryStatus, IssuerStatus, ReloadFault,
+    SnapshotStatus, StatusReport, TroubleStatus, UpstreamStatus, UsageStatus,
 };
 use crate::audit::Health;
 use crate::contract::Contract;
 use crate::gateway::Gateway;
+use crate::keyring::{Expiry, Trouble};
 use crate::retirement::{Standing, Window};
 use crate::snapshot::Snapshot;
 use crate::upstream::{self, Upstream};
@@ -36,6 +37,13 @@ pub fn report(gateway: &Gateway) -> StatusReport {
             .filter(|issuer| issuer.keys == 0)
             .map(|issuer| format!("no keys of issuer {}", issuer.name)),
     );
+    let troubles = gateway.keyring().troubles();
+    not_ready.extend(
+        troubles
+            .iter()
+            .filter(|trouble| trouble.empty)
+            .map(|trouble| format!("no {} of {} is held: {}", trouble.what, trouble.name, trouble.reason)),
+    );
     StatusReport {
         version: env!("CARGO_PKG_VERSION"),
         snapshot: SnapshotStatus {
@@ -57,8 +65,22 @@ pub fn report(gateway: &Gateway) -> StatusReport {
         },
         usage: usage(gateway),
         upstreams: snapshot.upstreams().iter().map(upstream).collect(),
+        expiries: expiries(gateway),
+        keyring_troubles: troubles
+            .into_iter()
+            .map(|Trouble { what, name, reason, empty: _ }| TroubleStatus { what, name, reason })
+            .collect(),
         not_ready,
     }
+}
+
+/// What ends, the soonest first. Other rooms' rows are added here.
+fn expiries(gateway: &Gateway) -> Vec<ExpiryStatus> {
+    let rows = gateway.keyring().expiries().into_iter();
+    let mut rows: Vec<_> =
+        rows.map(|Expiry { what, name, ends, source }| ExpiryStatus { what, name, ends, source }).collect();
+    rows.sort_by_key(|row| row.ends);
+    rows
 }
 
 fn usage(gateway: &Gateway) -> Option<UsageStatus> {

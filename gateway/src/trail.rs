@@ -48,6 +48,8 @@ pub struct Trail {
     identified: bool,
     /// What it uses of what is deprecated or watched.
     fields: Vec<Arc<Field>>,
+    /// When the certificate ends by which the caller was identified.
+    certificate_ends: Option<Timestamp>,
     record: Record,
 }
 
@@ -136,6 +138,7 @@ impl Trail {
             told,
             identified: false,
             fields: Vec::new(),
+            certificate_ends: None,
             record,
         }
     }
@@ -237,6 +240,7 @@ impl Trail {
         self.identified = true;
         let Some(profile) = caller.profile() else { return };
         let token = caller.token();
+        self.certificate_ends = caller.certificate().map(|certificate| certificate.not_after());
         self.record.caller = Some(CallerPart {
             id: profile.id.clone(),
             kind: profile.kind.as_str().to_owned(),
@@ -375,6 +379,7 @@ impl Trail {
     /// Counts the call, whatever became of it, if it is known who made it.
     pub(crate) fn count(&self, gateway: &Gateway) {
         let Some(route) = self.route.as_ref().filter(|_| self.identified) else { return };
+        self.remember_certificate(gateway);
         let operation = route.operation();
         gateway.usage().count(&Call {
             caller: self.record.caller.as_ref().map(|caller| caller.id.as_str()),
@@ -390,6 +395,15 @@ impl Trail {
             refused: self.record.decision.outcome == Outcome::Refused,
             at: self.record.time,
         });
+    }
+
+    /// A partner's certificate that ends is foreseen by the last one it showed.
+    fn remember_certificate(&self, gateway: &Gateway) {
+        let caller = self.record.caller.as_ref().zip(self.certificate_ends);
+        let Some((caller, ends)) = caller else { return };
+        if let Some(sha256) = &caller.certificate_sha256 {
+            gateway.keyring().partners().seen(&caller.id, sha256, ends, self.record.time);
+        }
     }
 
     fn refuse(&mut self, gateway: &Gateway, snapshot: &Snapshot, rejection: Rejection) -> Answer {

@@ -1,11 +1,12 @@
 //! What is done now and then, whether anybody calls or not?
 //!
-//! Keys of issuers are fetched, names of upstreams looked up, the session with Vault kept, old entries of rate
-//! limits swept away, what ends is counted, and what was counted of usage is written down.
+//! Keys of issuers are fetched, certificates renewed, names of upstreams looked up, the session with Vault kept,
+//! old entries of rate limits swept away, what ends is counted, and what was counted of usage is written down.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::gateway::Gateway;
@@ -50,6 +51,36 @@ pub async fn leave_vault(gateway: &Gateway) {
     if let Some(vault) = gateway.current().vault() {
         vault.revoke_leases().await;
     }
+}
+
+/// Brings certificates, keys, roots and revocation lists up to date, until the gateway stops: whatever the
+/// other files are worth at the moment, what was renewed is used.
+pub async fn keep_keyring(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
+    let mut look = tokio::time::interval(KEYRING_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = stopping.changed() => return,
+            _ = look.tick() => {
+                let keyring = Arc::clone(gateway.keyring());
+                // Files are read; nobody waits for it but the next round.
+                if tokio::task::spawn_blocking(move || keyring.look(Timestamp::now())).await.is_err() {
+                    tracing::error!("certificates could not be looked at by a fault of the gateway itself");
+                }
+                gateway.current().renew_trust();
+                tell_expiries(&gateway);
+            }
+        }
+    }
+}
+
+/// Tells the metrics what ends when, and what cannot be brought up to date.
+fn tell_expiries(gateway: &Gateway) {
+    let (ends, troubles) = (gateway.keyring().expiries(), gateway.keyring().troubles());
+    gateway.metrics().keyring().tell(
+        ends.iter().map(|one| (one.what, one.name.as_str(), one.ends)),
+        troubles.iter().map(|one| (one.what, one.name.as_str(), one.reason)),
+    );
 }
 
 /// Writes down now and then who used what, until the gateway stops.
@@ -104,6 +135,8 @@ pub fn flush_usage(gateway: &Gateway) {
 const KEYS_EVERY: Duration = Duration::from_secs(1);
 /// A session and its leases know by themselves when they are due; this is how often they are asked.
 const VAULT_EVERY: Duration = Duration::from_secs(1);
+/// A changed file is used within about two of these.
+const KEYRING_EVERY: Duration = Duration::from_millis(500);
 /// About the shortest time that operators give a name whose address moves.
 const NAMES_EVERY: Duration = Duration::from_secs(30);
 /// A brown-out is seen in the metrics about as soon as callers see it.

@@ -21,6 +21,7 @@ mod commands;
 mod contract_diff;
 mod discovery;
 mod handshake;
+mod keyring;
 mod keys;
 mod lifecycle;
 mod limits;

@@ -48,6 +48,8 @@ pub enum Usage {
 pub enum Validity {
     /// From yesterday, for a year.
     Current,
+    /// From yesterday, for a week.
+    Week,
     /// Until yesterday.
     Expired,
     /// From next month.
@@ -154,6 +156,13 @@ impl Identity {
         Ok(Self { chain_pem, der, key_pem })
     }
 
+    /// Its SHA-256 in hexadecimal: how records and status pages call it.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.der);
+        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Writes `<stem>.pem` and `<stem>.key` into `directory`; the key is readable by its owner only.
     pub fn write(&self, directory: &Path, stem: &str) {
         fs::write(directory.join(format!("{stem}.pem")), &self.chain_pem)
@@ -220,6 +229,7 @@ impl Validity {
         let today = Timestamp::now().to_zoned_datetime(TimeZone::UTC).date();
         let (from, until) = match self {
             Self::Current => (today - 1.day(), today + 1.year()),
+            Self::Week => (today - 1.day(), today + 1.week()),
             Self::Expired => (today - 1.year(), today - 1.day()),
             Self::NotYet => (today + 1.month(), today + 1.year()),
         };

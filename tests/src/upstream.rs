@@ -121,6 +121,12 @@ impl Upstream {
         self.shared.seen.wait(count, |_| true).await
     }
 
+    /// The certificates that the gateway showed so far, each once, in the order in which they came.
+    #[must_use]
+    pub fn certificates(&self) -> Vec<Vec<u8>> {
+        self.server.certificates()
+    }
+
     /// How many connections were made so far; failed TLS handshakes do not count.
     #[must_use]
     pub fn connections(&self) -> u64 {

@@ -7,7 +7,7 @@ mod report;
 mod server;
 
 pub use report::{
-    AddressStatus, AuditStatus, BrownoutStatus, ContractStatus, IssuerStatus, ReloadFault, SnapshotStatus,
-    StatusReport, UpstreamStatus, UsageStatus,
+    AddressStatus, AuditStatus, BrownoutStatus, ContractStatus, ExpiryStatus, IssuerStatus, ReloadFault,
+    SnapshotStatus, StatusReport, TroubleStatus, UpstreamStatus, UsageStatus,
 };
 pub use server::{Report, serve};

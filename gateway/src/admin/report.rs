@@ -33,6 +33,10 @@ pub struct StatusReport {
     pub usage: Option<UsageStatus>,
     /// The upstreams.
     pub upstreams: Vec<UpstreamStatus>,
+    /// What ends of all that the gateway holds and its callers have shown, the soonest first.
+    pub expiries: Vec<ExpiryStatus>,
+    /// What of it cannot be brought up to date; what was good before serves on.
+    pub keyring_troubles: Vec<TroubleStatus>,
     /// Why no traffic should come here now; ready when empty.
     pub not_ready: Vec<String>,
 }
@@ -132,6 +136,30 @@ pub struct UsageStatus {
     pub failures: u64,
     /// Calls and uses that are missing in them, for lack of room.
     pub dropped: u64,
+}
+
+/// Something that ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExpiryStatus {
+    /// `certificate`, `roots`, `revocation-list`, `partner-certificate`, or another word for what it is.
+    pub what: &'static str,
+    /// Which one.
+    pub name: String,
+    /// When it ends.
+    pub ends: Timestamp,
+    /// Where it comes from.
+    pub source: &'static str,
+}
+
+/// Something held that cannot be brought up to date.
+#[derive(Debug, Clone, Serialize)]
+pub struct TroubleStatus {
+    /// As in [`ExpiryStatus::what`].
+    pub what: &'static str,
+    /// Which one.
+    pub name: String,
+    /// The code of the reason.
+    pub reason: &'static str,
 }
 
 /// One upstream.

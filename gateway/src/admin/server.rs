@@ -114,6 +114,8 @@ mod tests {
             audit: AuditStatus { records: 1, failures: 0, checkpoint_size: None },
             usage: None,
             upstreams: Vec::new(),
+            expiries: Vec::new(),
+            keyring_troubles: Vec::new(),
             not_ready: not_ready.iter().map(|&reason| reason.to_owned()).collect(),
         }
     }

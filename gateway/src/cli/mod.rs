@@ -18,6 +18,7 @@ mod contract;
 mod explain;
 mod schema;
 mod serve;
+mod status;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ enum Command {
     Check(check::Check),
     /// Say step by step what the gateway would do with a request, and why. Nothing is sent.
     Explain(explain::Explain),
+    /// Ask a running gateway what of its certificates, roots, lists and credentials runs out when.
+    Status(status::Status),
     /// Print the JSON Schemas of the YAML files, for editors, and the Cedar schema of the policies.
     Schema(schema::Schema),
     /// Prove that the audit log is whole, or look into it.
@@ -98,6 +101,7 @@ pub fn run() -> ExitCode {
         Command::Serve(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Explain(command) => command.run(),
+        Command::Status(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Audit(command) => command.run(),
         Command::Contract(command) => command.run(),
@@ -113,6 +117,8 @@ Examples:
   gateway contract publish orders/v2
       lets this version be served from now on, if it breaks no promise
   gateway serve --config /etc/gateway/gateway.yaml
+  gateway status --within 30d
+      which certificates end when, our own and those that partners show; exit code 1 if one does soon
   gateway contract usage --deprecated
       who still uses what is deprecated, how often, and when last
   gateway audit verify --directory audit --key audit.pub

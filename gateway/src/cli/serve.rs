@@ -87,6 +87,7 @@ impl Serve {
                 tokio::spawn(admin::serve(admin, report, Arc::clone(gateway.metrics()), never));
                 tokio::spawn(reloader.run(stopping()));
                 tokio::spawn(upkeep::run(Arc::clone(&gateway), move || announce(&ready), stopping()));
+                tokio::spawn(upkeep::keep_keyring(Arc::clone(&gateway), stopping()));
                 tokio::spawn(upkeep::keep_usage(Arc::clone(&gateway), stopping()));
                 tokio::spawn(upkeep::keep_vault(Arc::clone(&gateway), stopping()));
                 drain::run(&gateway).await;

@@ -2,6 +2,7 @@
 //!
 //! Nothing is ever served from an outline.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -19,6 +20,8 @@ pub struct Outline {
     pub contracts: PathBuf,
     /// Where it is counted who still uses what.
     pub usage: PathBuf,
+    /// Where the admin listener is.
+    pub admin: Option<SocketAddr>,
     /// The names of the issuers; `None` when the file is no YAML at all.
     pub issuers: Option<Vec<String>>,
 }
@@ -42,11 +45,13 @@ impl Outline {
             let named = value.and_then(|value| value.get(part)?.get(key)).and_then(Value::as_str);
             named.map(|named| base.join(named))
         };
+        let admin = value.and_then(|value| value.get("admin")?.get("address")).and_then(Value::as_str);
         let audit = || named("audit", "directory").unwrap_or_else(|| base.join("audit"));
         Self {
             usage: named("usage", "file").unwrap_or_else(|| beside(&audit())),
             policies: folder("policies", default::POLICIES),
             contracts: folder("contracts", default::CONTRACTS),
+            admin: admin.unwrap_or(default::ADMIN).parse().ok(),
             issuers,
         }
     }
@@ -60,12 +65,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gateway.yaml");
         std::fs::write(&path, text).unwrap();
-        let Outline { policies, contracts, usage, issuers } = Outline::read(&path);
+        let Outline { policies, contracts, usage, admin, issuers } = Outline::read(&path);
         let relative = |path: PathBuf| path.strip_prefix(folder.path()).unwrap().to_owned();
         Outline {
             policies: relative(policies),
             contracts: relative(contracts),
             usage: relative(usage),
+            admin,
             issuers,
         }
     }
@@ -78,6 +84,17 @@ mod tests {
             ("usage: 7\naudit: [x]", "usage.sqlite"),
         ] {
             assert_eq!(outline(text).usage, Path::new(usage), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_admin_listener_is_where_it_is_said_or_where_it_usually_is() {
+        for (text, admin) in [
+            ("admin: {address: '127.0.0.1:7'}", Some("127.0.0.1:7")),
+            ("admin: {}", Some(default::ADMIN)),
+            ("admin: {address: here}", None),
+        ] {
+            assert_eq!(outline(text).admin, admin.map(|admin| admin.parse().unwrap()), "{text}");
         }
     }
 

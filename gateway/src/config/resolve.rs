@@ -1,6 +1,7 @@
 //! From what is written to what it means: defaults, files, references, and what can never work.
 
 mod issuer;
+mod keyring;
 mod upstream;
 mod vault;
 
@@ -14,7 +15,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::raw;
-use super::settings::{EdgeLimits, KeyPairFiles, ListenerSettings, ListenerTlsFiles, Settings, default};
+use super::settings::{EdgeLimits, ListenerSettings, Settings, default};
 use crate::audit::LogSettings;
 use crate::audit::checkpoint::SigningKey;
 use crate::contract::publish::Unpublished;
@@ -181,17 +182,6 @@ impl Resolve<'_> {
         let raw::Listener { address, http2, proxy_protocol, trusted_hops, .. } = written;
         let trusted_hops = TrustedHops::new(trusted_hops);
         ListenerSettings { name, address, tls, http2: http2.unwrap_or(true), proxy_protocol, trusted_hops }
-    }
-
-    fn listener_tls(&mut self, name: &str, written: raw::ListenerTls) -> ListenerTlsFiles {
-        let certificates = written
-            .certificates
-            .into_iter()
-            .map(|pair| KeyPairFiles { chain: self.source(pair.chain), key: self.source(pair.key) })
-            .collect();
-        let client_roots = written.client_roots.map(|roots| self.source(roots));
-        let client_crls = written.client_crls.into_iter().map(|crl| self.source(crl)).collect();
-        ListenerTlsFiles { name: name.to_owned(), certificates, client_roots, client_crls }
     }
 
     fn audit(&mut self, written: raw::Audit) -> Option<LogSettings> {

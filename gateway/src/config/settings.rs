@@ -12,6 +12,7 @@ use crate::contract::publish::Unpublished;
 use crate::credential::CredentialSettings;
 use crate::edge::{HeadLimits, TrustedHops};
 use crate::identity::IssuerSettings;
+use crate::keyring::Source;
 use crate::policy::ValueType;
 use crate::problem::Pages;
 use crate::telemetry::Format;
@@ -89,7 +90,7 @@ pub struct ListenerSettings {
     /// Where it listens.
     pub address: SocketAddr,
     /// Its certificates; none means no TLS, which was asked for by name.
-    pub tls: Option<ListenerTlsFiles>,
+    pub tls: Option<ListenerTlsSettings>,
     /// Whether HTTP/2 is offered.
     pub http2: bool,
     /// Whether connections begin with a PROXY header.
@@ -110,26 +111,17 @@ impl ListenerSettings {
     }
 }
 
-/// The certificate files of a listener.
+/// The certificates of a listener, and those it asks for.
 #[derive(Debug, Clone)]
-pub struct ListenerTlsFiles {
+pub struct ListenerTlsSettings {
     /// The listener's name, for diagnostics.
     pub name: String,
-    /// Certificates and keys.
-    pub certificates: Vec<KeyPairFiles>,
+    /// Certificates with their keys.
+    pub certificates: Vec<Source>,
     /// Roots of client certificates.
-    pub client_roots: Option<PathBuf>,
+    pub client_roots: Option<Source>,
     /// Revocation lists.
-    pub client_crls: Vec<PathBuf>,
-}
-
-/// A chain and its key.
-#[derive(Debug, Clone)]
-pub struct KeyPairFiles {
-    /// PEM file of the chain.
-    pub chain: PathBuf,
-    /// PEM file of the key.
-    pub key: PathBuf,
+    pub client_crls: Vec<Source>,
 }
 
 /// Limits of the edge. Fixed when the process starts.

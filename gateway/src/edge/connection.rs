@@ -42,7 +42,7 @@ struct Presented {
 /// When, and against which trust, the certificate was last found good.
 #[derive(Debug, Clone, Copy)]
 struct Checked {
-    snapshot: u64,
+    trust: u64,
     at: Instant,
 }
 
@@ -94,10 +94,10 @@ impl Connection {
         }
     }
 
-    /// The client's certificate, if it has one, good by the trust of this snapshot at this moment.
+    /// The client's certificate, if it has one, good by this trust at this moment.
     ///
     /// TLS verifies a certificate once, and not at all when a session is resumed; a connection may live
-    /// for hours. So the chain is verified again on the first request, when the snapshot changed, and
+    /// for hours. So the chain is verified again on the first request, when the trust changed, and
     /// every minute.
     ///
     /// # Errors
@@ -105,23 +105,22 @@ impl Connection {
     pub fn certificate(
         &self,
         trust: Option<&ClientTrust>,
-        snapshot: u64,
         now: Instant,
     ) -> Result<Option<&Arc<ClientCertificate>>, NotTrusted> {
         let Some(presented) = self.certificate.get() else { return Ok(None) };
         let mut checked = presented.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let trust = trust.ok_or(NotTrusted)?;
         let still_good = checked.is_some_and(|last| {
-            last.snapshot == snapshot && now.saturating_duration_since(last.at) < RECHECK_AFTER
+            last.trust == trust.generation() && now.saturating_duration_since(last.at) < RECHECK_AFTER
         });
         if !still_good {
             *checked = None;
             let (leaf, intermediates) = presented.chain.split_first().ok_or(NotTrusted)?;
-            let trust = trust.ok_or(NotTrusted)?;
-            if let Err(fault) = trust.verify_client_cert(leaf, intermediates, UnixTime::now()) {
+            if let Err(fault) = trust.verifier().verify_client_cert(leaf, intermediates, UnixTime::now()) {
                 tracing::info!(%fault, "a client certificate is not trusted any more");
                 return Err(NotTrusted);
             }
-            *checked = Some(Checked { snapshot, at: now });
+            *checked = Some(Checked { trust: trust.generation(), at: now });
         }
         Ok(Some(&presented.certificate))
     }

@@ -177,7 +177,7 @@ impl Accept {
     async fn encrypt(&self, plain: PlainStream, connection: &Connection, time: Duration) -> Option<Stream> {
         let snapshot = self.edge.gateway.current();
         let tls = snapshot.listener_tls(self.index)?;
-        let acceptor = Acceptor::from_server_config(Arc::clone(&tls.server));
+        let acceptor = Acceptor::from_server_config(tls.server());
         let stream = match timeout(time, acceptor.tls_handshake(plain)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(fault)) => {

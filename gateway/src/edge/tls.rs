@@ -1,92 +1,229 @@
 //! Which certificates does a listener show, and which client certificates does it trust?
 //!
-//! Built from files for each snapshot; a handshake uses the newest. Sessions resume only within one
-//! snapshot, because each has a rustls configuration, and so a session store, of its own.
+//! Made of what the keyring holds, and made anew when that has changed: a handshake uses the newest, whether
+//! the files of policies and contracts load at that moment or not. Sessions resume only within one making,
+//! because each has a rustls configuration, and so a session store, of its own.
 
-use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use rustls::ServerConfig;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{RootCertStore, ServerConfig};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use crate::config::{KeyPairFiles, ListenerTlsFiles};
+use crate::config::ListenerTlsSettings;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
+use crate::keyring::{Holding, KeyPair, Keyring, KeyringFault, RevocationLists, Roots};
 
-/// What decides whether a client certificate is trusted.
-pub type ClientTrust = Arc<dyn ClientCertVerifier>;
-
-/// The TLS side of one listener.
-#[derive(Debug, Clone)]
+/// The TLS side of one listener. It outlives snapshots for as long as its settings stay the same.
+#[derive(Debug)]
 pub struct ListenerTls {
+    holdings: Holdings,
+    http2: bool,
+    made: ArcSwap<Made>,
+}
+
+/// What a listener's TLS is made of.
+#[derive(Debug)]
+struct Holdings {
+    shown: Vec<Arc<Holding<KeyPair>>>,
+    roots: Option<Arc<Holding<Roots>>>,
+    lists: Vec<Arc<Holding<RevocationLists>>>,
+}
+
+/// What was made of the holdings at one time.
+#[derive(Debug)]
+pub(super) struct Made {
     pub(super) server: Arc<ServerConfig>,
-    pub(super) trust: Option<ClientTrust>,
+    trust: Option<Arc<ClientTrust>>,
+    /// The generations of the holdings.
+    of: Vec<u64>,
+}
+
+/// What decides whether a client certificate is trusted, until something changes.
+#[derive(Debug)]
+pub struct ClientTrust {
+    verifier: Arc<dyn ClientCertVerifier>,
+    /// Differs from that of every other trust of this process.
+    generation: u64,
 }
 
 impl ListenerTls {
-    /// Reads the files of one listener. `http2` says whether HTTP/2 is offered.
+    /// The TLS side that these settings ask for: `previous`, if it is the same. `http2` says whether HTTP/2 is
+    /// offered.
     ///
     /// # Errors
     /// Every file that cannot be read, or does not hold what it should, by name.
-    pub fn load(files: &ListenerTlsFiles, http2: bool) -> Result<Self, Diagnostics> {
-        let mut mistakes = Diagnostics::new();
-        let shown = mistakes.keep(certificates(&files.certificates));
-        let trust = match &files.client_roots {
-            None => None,
-            Some(roots) => mistakes.keep(client_trust(roots, &files.client_crls)),
-        };
-        let (shown, mistakes) = mistakes.into_result(shown)?;
-        drop(mistakes);
-        let server = server_config(shown, trust.clone(), http2).map_err(|fault| {
-            let place = Place::file(&files.name);
+    pub fn load(
+        settings: &ListenerTlsSettings,
+        http2: bool,
+        keyring: &Keyring,
+        previous: Option<&Arc<Self>>,
+    ) -> Result<Arc<Self>, Diagnostics> {
+        let holdings = Holdings::take(settings, keyring, Timestamp::now())?;
+        if let Some(same) = previous.filter(|same| same.http2 == http2 && same.holdings.are(&holdings)) {
+            same.renew();
+            return Ok(Arc::clone(same));
+        }
+        let made = make(&holdings, http2).map_err(|fault| {
+            let place = Place::file(&settings.name);
             Diagnostics::from(Diagnostic::error(place, format!("TLS cannot be set up: {fault}")))
         })?;
-        Ok(Self { server: Arc::new(server), trust })
+        Ok(Arc::new(Self { holdings, http2, made: ArcSwap::from_pointee(made) }))
+    }
+
+    /// Makes it anew if the keyring holds something else now. What cannot be made replaces nothing.
+    pub fn renew(&self) {
+        if self.made.load().of == self.holdings.generations() {
+            return;
+        }
+        match make(&self.holdings, self.http2) {
+            Ok(made) => self.made.store(Arc::new(made)),
+            Err(fault) => tracing::error!(%fault, "the TLS of a listener cannot be renewed"),
+        }
     }
 
     /// What decides whether a client certificate is trusted, if the listener asks for one.
     #[must_use]
-    pub const fn trust(&self) -> Option<&ClientTrust> {
-        self.trust.as_ref()
+    pub fn trust(&self) -> Option<Arc<ClientTrust>> {
+        self.made.load().trust.clone()
+    }
+
+    /// What a handshake uses now.
+    pub(super) fn server(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.made.load().server)
     }
 }
 
-fn server_config(
-    shown: Shown,
-    trust: Option<ClientTrust>,
-    http2: bool,
-) -> Result<ServerConfig, rustls::Error> {
+impl ClientTrust {
+    /// Decides.
+    pub(super) fn verifier(&self) -> &dyn ClientCertVerifier {
+        &*self.verifier
+    }
+
+    /// A certificate found good by one is looked at again by another.
+    pub(super) const fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
+impl Holdings {
+    fn take(settings: &ListenerTlsSettings, keyring: &Keyring, now: Timestamp) -> Result<Self, Diagnostics> {
+        let mut mistakes = Diagnostics::new();
+        let mut shown = Vec::new();
+        for source in &settings.certificates {
+            shown.extend(mistakes.keep(keyring.pair(source, now).map_err(told)));
+        }
+        if settings.certificates.is_empty() {
+            mistakes
+                .push(Diagnostic::error(Place::file("gateway.yaml"), "a TLS listener shows no certificate"));
+        }
+        let roots = settings.client_roots.as_ref();
+        let roots = roots.and_then(|source| mistakes.keep(keyring.roots(source, now).map_err(told)));
+        let mut lists = Vec::new();
+        if let Some(signers) = &roots {
+            for source in &settings.client_crls {
+                lists.extend(mistakes.keep(keyring.lists(source, signers, now).map_err(told)));
+            }
+        }
+        let (holdings, _) = mistakes.into_result(Some(Self { shown, roots, lists }))?;
+        Ok(holdings)
+    }
+
+    fn are(&self, other: &Self) -> bool {
+        let same_roots = match (&self.roots, &other.roots) {
+            (None, None) => true,
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        same_roots && all_same(&self.shown, &other.shown) && all_same(&self.lists, &other.lists)
+    }
+
+    fn generations(&self) -> Vec<u64> {
+        let shown = self.shown.iter().map(|one| one.generation());
+        let trusted = self.roots.iter().map(|one| one.generation());
+        shown.chain(trusted).chain(self.lists.iter().map(|one| one.generation())).collect()
+    }
+}
+
+fn all_same<T>(these: &[Arc<T>], those: &[Arc<T>]) -> bool {
+    these.len() == those.len() && these.iter().zip(those).all(|(this, that)| Arc::ptr_eq(this, that))
+}
+
+fn told(fault: KeyringFault) -> Diagnostics {
+    Diagnostic::error(Place::file(&fault.name), fault.why.to_string()).into()
+}
+
+fn make(holdings: &Holdings, http2: bool) -> Result<Made, rustls::Error> {
+    // Before the contents: what changes in between is made anew once more.
+    let of = holdings.generations();
+    let trust = client_trust(holdings)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
-    let builder = match trust {
-        Some(trust) => builder.with_client_cert_verifier(trust),
+    let builder = match &trust {
+        Some(trust) => builder.with_client_cert_verifier(Arc::clone(&trust.verifier)),
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_cert_resolver(Arc::new(shown));
-    config.alpn_protocols =
+    let mut server = builder.with_cert_resolver(Arc::new(Shown::of(&holdings.shown)));
+    server.alpn_protocols =
         if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
     // Early data can be replayed by whoever recorded it (RFC 8446 section 8).
-    config.max_early_data_size = 0;
-    Ok(config)
+    server.max_early_data_size = 0;
+    Ok(Made { server: Arc::new(server), trust, of })
 }
+
+fn client_trust(holdings: &Holdings) -> Result<Option<Arc<ClientTrust>>, rustls::Error> {
+    let Some(roots) = holdings.roots.as_ref().and_then(|roots| roots.current()) else { return Ok(None) };
+    let lists = holdings.lists.iter().filter_map(|lists| lists.current());
+    let lists: Vec<_> = lists
+        .flat_map(|held| held.content.lists().map(|list| list.der().clone()).collect::<Vec<_>>())
+        .collect();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots.content.store()), provider)
+        // Whether a certificate is needed is for each operation to say, not for the listener.
+        .allow_unauthenticated()
+        .with_crls(lists)
+        // RFC 5280 section 6.3: a list past its next update proves nothing.
+        .enforce_revocation_expiration();
+    let verifier = builder.build().map_err(|fault| rustls::Error::General(fault.to_string()))?;
+    let generation = TRUSTS.fetch_add(1, Ordering::Relaxed);
+    Ok(Some(Arc::new(ClientTrust { verifier, generation })))
+}
+
+/// Counts the trusts of this process.
+static TRUSTS: AtomicU64 = AtomicU64::new(1);
 
 /// The certificates of a listener, by the names in them.
 #[derive(Debug)]
 struct Shown {
-    first: Arc<CertifiedKey>,
+    first: Option<Arc<CertifiedKey>>,
     by_name: Vec<(String, Arc<CertifiedKey>)>,
 }
 
+impl Shown {
+    fn of(pairs: &[Arc<Holding<KeyPair>>]) -> Self {
+        let held: Vec<_> = pairs.iter().filter_map(|pair| pair.current()).collect();
+        let named = held.iter().flat_map(|held| {
+            let (names, key) = (held.content.dns_names(), held.content.certified());
+            names.iter().map(|name| (name.clone(), Arc::clone(key)))
+        });
+        Self {
+            by_name: named.collect(),
+            first: held.first().map(|held| Arc::clone(held.content.certified())),
+        }
+    }
+}
+
 impl ResolvesServerCert for Shown {
+    /// Without any certificate the handshake is refused.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let asked = hello.server_name().unwrap_or_default();
         let fitting = self.by_name.iter().find(|(name, _)| covers(name, asked));
-        Some(Arc::clone(fitting.map_or(&self.first, |(_, key)| key)))
+        fitting.map(|(_, key)| key).or(self.first.as_ref()).map(Arc::clone)
     }
 }
 
@@ -98,104 +235,6 @@ fn covers(name: &str, asked: &str) -> bool {
             .split_once('.')
             .is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(parent)),
     }
-}
-
-fn certificates(pairs: &[KeyPairFiles]) -> Result<Shown, Diagnostics> {
-    let mut mistakes = Diagnostics::new();
-    let mut by_name = Vec::new();
-    let mut first = None;
-    for pair in pairs {
-        let Some(key) = mistakes.keep(certified_key(pair)) else { continue };
-        let key = Arc::new(key);
-        for name in key.cert.first().map(|leaf| dns_names(leaf)).unwrap_or_default() {
-            by_name.push((name, Arc::clone(&key)));
-        }
-        first.get_or_insert(key);
-    }
-    if pairs.is_empty() {
-        mistakes.push(Diagnostic::error(Place::file("gateway.yaml"), "a TLS listener shows no certificate"));
-    }
-    let (first, _) = mistakes.into_result(first)?;
-    Ok(Shown { first, by_name })
-}
-
-fn certified_key(pair: &KeyPairFiles) -> Result<CertifiedKey, Diagnostics> {
-    let mut mistakes = Diagnostics::new();
-    let chain = mistakes.keep(read_certificates(&pair.chain));
-    let key = mistakes.keep(read_key(&pair.key));
-    let ((chain, key), _) = mistakes.into_result(chain.zip(key))?;
-    let provider = rustls::crypto::ring::default_provider();
-    CertifiedKey::from_der(chain, key, &provider).map_err(|fault| {
-        fault_in(&pair.chain, &format!("does not fit its key {}: {fault}", pair.key.display()))
-    })
-}
-
-fn client_trust(roots_file: &Path, crl_files: &[impl AsRef<Path>]) -> Result<ClientTrust, Diagnostics> {
-    let mut mistakes = Diagnostics::new();
-    let mut roots = RootCertStore::empty();
-    for certificate in mistakes.keep(read_certificates(roots_file)).unwrap_or_default() {
-        if let Err(fault) = roots.add(certificate) {
-            mistakes
-                .extend(fault_in(roots_file, &format!("holds a certificate that cannot be a root: {fault}")));
-        }
-    }
-    let mut crls = Vec::new();
-    for file in crl_files {
-        crls.extend(mistakes.keep(read_crls(file.as_ref())).unwrap_or_default());
-    }
-    let (crls, _) = mistakes.into_result(Some(crls))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-        // Whether a certificate is needed is for each operation to say, not for the listener.
-        .allow_unauthenticated()
-        .with_crls(crls)
-        // RFC 5280 section 6.3: a list past its next update proves nothing.
-        .enforce_revocation_expiration();
-    let trust: ClientTrust =
-        builder.build().map_err(|fault| fault_in(roots_file, &format!("cannot be used: {fault}")))?;
-    Ok(trust)
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Diagnostics> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-    let found = found.map_err(|fault| fault_in(path, &format!("cannot be read as PEM: {fault}")))?;
-    if found.is_empty() {
-        return Err(fault_in(path, "holds no certificate"));
-    }
-    match found.iter().find(|der| X509Certificate::from_der(der).is_err()) {
-        Some(_) => Err(fault_in(path, "holds a certificate that is not X.509")),
-        None => Ok(found),
-    }
-}
-
-fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, Diagnostics> {
-    // What the parser says of a key file is not repeated: it could quote the file.
-    PrivateKeyDer::from_pem_file(path)
-        .map_err(|_fault| fault_in(path, "holds no private key that can be read"))
-}
-
-fn read_crls(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Diagnostics> {
-    let found: Result<Vec<_>, _> =
-        CertificateRevocationListDer::pem_file_iter(path).and_then(Iterator::collect);
-    let found = found.map_err(|fault| fault_in(path, &format!("cannot be read as PEM: {fault}")))?;
-    if found.is_empty() { Err(fault_in(path, "holds no revocation list")) } else { Ok(found) }
-}
-
-fn dns_names(leaf: &CertificateDer<'_>) -> Vec<String> {
-    let Ok((_, certificate)) = X509Certificate::from_der(leaf) else { return Vec::new() };
-    let names = certificate.subject_alternative_name().ok().flatten();
-    let names = names.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
-    names
-        .iter()
-        .filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some((*name).to_owned()),
-            _ => None,
-        })
-        .collect()
-}
-
-fn fault_in(path: &Path, message: &str) -> Diagnostics {
-    Diagnostic::error(Place::file(&path.display().to_string()), message).into()
 }
 
 #[cfg(test)]

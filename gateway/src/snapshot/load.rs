@@ -17,6 +17,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::document::{Document, token};
 use crate::edge::ListenerTls;
 use crate::identity::{Callers, Identities, Issuers};
+use crate::keyring::Keyring;
 use crate::policy::{self, Policies};
 use crate::quota::{Limits, Plan, Quotas};
 use crate::retirement::Retirement;
@@ -50,12 +51,13 @@ impl Snapshot {
             callers_file.as_ref().and_then(|file| keep(&mut found, load_callers(&issuer_names, file)));
         let limits = keep(&mut found, load_limits(&settings.policies));
         let issuers = found.keep(load_issuers(&settings, previous));
-        let upstreams = found.keep(load_upstreams(path, &settings, previous));
+        let keyring = previous.map_or_else(Keyring::new, |previous| Arc::clone(&previous.keyring));
+        let upstreams = found.keep(load_upstreams(path, &settings, &keyring, previous));
         let vault = found.keep(load_vault(path, &settings, previous));
         let version_key = found.keep(version_key(previous));
         let credentials =
             version_key.as_ref().and_then(|key| keep(&mut found, load_credentials(path, &settings, key)));
-        let tls = load_tls(&settings, &mut found);
+        let tls = load_tls(&settings, &keyring, previous, &mut found);
 
         let retirement = callers.as_ref().zip(contracts.as_ref()).and_then(|(callers, contracts)| {
             let was_written = previous.is_some_and(|previous| previous.retirement.is_written());
@@ -98,6 +100,7 @@ impl Snapshot {
                 upstreams: Arc::new(upstreams?),
                 vault: vault?,
                 tls: tls?,
+                keyring,
                 version_key: version_key?,
                 policy_tests: policy_tests?,
                 settings,
@@ -140,7 +143,7 @@ fn keep<T>(found: &mut Diagnostics, result: Result<(T, Diagnostics), Diagnostics
     clippy::option_option,
     reason = "the three cases of a listener's TLS at load, told apart here and nowhere else"
 )]
-fn transpose(tls: Option<Option<ListenerTls>>) -> Option<Option<ListenerTls>> {
+fn transpose<T>(tls: Option<Option<T>>) -> Option<Option<T>> {
     match tls {
         None => Some(None),
         Some(None) => None,
@@ -151,7 +154,7 @@ fn transpose(tls: Option<Option<ListenerTls>>) -> Option<Option<ListenerTls>> {
 /// The mistakes of a broken `gateway.yaml`, and those of the files beside it: who mends one thing wants
 /// to know of the others.
 fn and_beside(path: &Path, mut broken: Diagnostics) -> Diagnostics {
-    let Outline { policies, contracts, issuers, usage: _ } = Outline::read(path);
+    let Outline { policies, contracts, issuers, usage: _, admin: _ } = Outline::read(path);
     let found = &mut broken;
     // Whether the contracts load is told by `found`; of policies only what needs no contract is looked at.
     keep(found, Catalogue::load(&contracts, None));
@@ -177,11 +180,18 @@ fn load_contracts(
 }
 
 /// The TLS side of each listener, of those that have one.
-fn load_tls(settings: &Settings, found: &mut Diagnostics) -> Option<Vec<Option<ListenerTls>>> {
-    let listeners = settings.listeners.iter();
+fn load_tls(
+    settings: &Settings,
+    keyring: &Keyring,
+    previous: Option<&Snapshot>,
+    found: &mut Diagnostics,
+) -> Option<Vec<Option<Arc<ListenerTls>>>> {
+    let listeners = settings.listeners.iter().enumerate();
     let loaded: Vec<_> = listeners
-        .map(|listener| {
-            listener.tls.as_ref().map(|files| found.keep(ListenerTls::load(files, listener.http2)))
+        .map(|(index, listener)| {
+            let before = previous.and_then(|previous| previous.listener_tls(index));
+            let tls = listener.tls.as_ref()?;
+            Some(found.keep(ListenerTls::load(tls, listener.http2, keyring, before)))
         })
         .collect();
     // A listener whose certificates do not load must not become one without TLS.
@@ -251,13 +261,14 @@ fn load_issuers(settings: &Settings, previous: Option<&Snapshot>) -> Result<Issu
 fn load_upstreams(
     path: &Path,
     settings: &Settings,
+    keyring: &Keyring,
     previous: Option<&Snapshot>,
 ) -> Result<Upstreams, Diagnostics> {
     let before = previous.map(|previous| previous.upstreams.as_ref());
-    Upstreams::new(settings.upstreams.clone(), before).map_err(|unusable| {
+    Upstreams::new(settings.upstreams.clone(), keyring, before).map_err(|unusable| {
         let mut mistakes = Diagnostics::new();
         for one in unusable {
-            let place = Place::file(&path.display().to_string());
+            let place = Place::file(one.error.file().unwrap_or(&path.display().to_string()));
             mistakes.push(Diagnostic::error(place, format!("upstream `{}`: {}", one.name, one.error)));
         }
         mistakes

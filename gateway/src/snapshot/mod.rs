@@ -22,13 +22,14 @@ use crate::contract::{Catalogue, Chosen, Contract, Matched, NoMatch, Target};
 use crate::credential::VersionKey;
 use crate::edge::{ClientTrust, ListenerTls};
 use crate::identity::{Caller, Identities};
+use crate::keyring::Keyring;
 use crate::policy::{Permit, Policies, Principal};
 use crate::quota::{Admission, Limits, Plan, Quotas};
 use crate::rejection::Rejection;
 use crate::retirement::{Entry, Retirement};
 use crate::telemetry::Metrics;
 use crate::trail::Trail;
-use crate::upstream::Upstreams;
+use crate::upstream::{Upstream, Upstreams};
 use crate::vault::Vault;
 
 /// Everything a request may read.
@@ -51,7 +52,8 @@ pub struct Snapshot {
     quotas: Arc<Quotas>,
     upstreams: Arc<Upstreams>,
     vault: Option<Arc<Vault>>,
-    tls: Vec<Option<ListenerTls>>,
+    tls: Vec<Option<Arc<ListenerTls>>>,
+    keyring: Arc<Keyring>,
     /// By which versions of credentials are named, the same in every snapshot of a process.
     version_key: Arc<VersionKey>,
     policy_tests: usize,
@@ -145,14 +147,26 @@ impl Snapshot {
 
     /// The TLS side of a listener.
     #[must_use]
-    pub fn listener_tls(&self, listener: usize) -> Option<&ListenerTls> {
+    pub fn listener_tls(&self, listener: usize) -> Option<&Arc<ListenerTls>> {
         self.tls.get(listener)?.as_ref()
     }
 
     /// What decides whether a listener's client certificates are trusted.
     #[must_use]
-    pub fn client_trust(&self, listener: usize) -> Option<&ClientTrust> {
+    pub fn client_trust(&self, listener: usize) -> Option<Arc<ClientTrust>> {
         self.listener_tls(listener)?.trust()
+    }
+
+    /// The certificates, keys, roots and revocation lists of the process.
+    #[must_use]
+    pub const fn keyring(&self) -> &Arc<Keyring> {
+        &self.keyring
+    }
+
+    /// Lets listeners and upstreams use what the keyring holds now.
+    pub(crate) fn renew_trust(&self) {
+        self.tls.iter().flatten().for_each(|tls| tls.renew());
+        self.upstreams.iter().for_each(Upstream::renew);
     }
 
     /// The plan of a caller, by its index.

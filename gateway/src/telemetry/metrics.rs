@@ -18,6 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::keyring::KeyringMetrics;
 use super::usage::UsageMetrics;
 
 /// All metrics of the process.
@@ -40,6 +41,7 @@ pub struct Metrics {
     audit_records: Counter,
     audit_failures: Counter,
     usage: UsageMetrics,
+    keyring: KeyringMetrics,
     connections: Gauge,
     handshake_failures: Counter,
 }
@@ -113,6 +115,7 @@ impl Metrics {
             audit_records: Counter::default(),
             audit_failures: Counter::default(),
             usage: UsageMetrics::default(),
+            keyring: KeyringMetrics::default(),
             connections: Gauge::default(),
             handshake_failures: Counter::default(),
         };
@@ -145,6 +148,7 @@ impl Metrics {
         r.register("audit_records", "Audit records written", self.audit_records.clone());
         r.register("audit_failures", "Audit records that could not be written", self.audit_failures.clone());
         self.usage.register(r);
+        self.keyring.register(r);
         r.register("connections", "Open client connections", self.connections.clone());
         r.register("tls_handshake_failures", "TLS handshakes that failed", self.handshake_failures.clone());
     }
@@ -248,6 +252,12 @@ impl Metrics {
     #[must_use]
     pub const fn usage(&self) -> &UsageMetrics {
         &self.usage
+    }
+
+    /// What ends when of certificates, keys, roots and revocation lists.
+    #[must_use]
+    pub const fn keyring(&self) -> &KeyringMetrics {
+        &self.keyring
     }
 
     /// A client connected.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use pingora::upstreams::peer::HttpPeer;
 
 use super::health::{ADDRESS, Change, Health, Standing};
@@ -27,7 +27,8 @@ pub(super) struct Addresses {
 #[derive(Debug)]
 pub(super) struct Address {
     pub(super) socket: SocketAddr,
-    pub(super) peer: HttpPeer,
+    /// As the transport last made it.
+    peer: ArcSwapOption<HttpPeer>,
     target: usize,
     in_flight: AtomicUsize,
     health: Mutex<Health>,
@@ -58,9 +59,9 @@ pub struct Unresolved {
 
 impl Addresses {
     /// The sockets written down are known at once, the names after the first [`resolve`](Self::resolve).
-    pub(super) fn new(targets: Vec<Target>, transport: &Transport) -> Self {
+    pub(super) fn new(targets: Vec<Target>) -> Self {
         let known = targets.iter().enumerate().filter_map(|(target, written)| match written {
-            Target::Socket(socket) => Some(Arc::new(Address::new(*socket, target, transport))),
+            Target::Socket(socket) => Some(Arc::new(Address::new(*socket, target))),
             Target::Name { .. } => None,
         });
         let known = ArcSwap::from_pointee(known.collect());
@@ -69,7 +70,7 @@ impl Addresses {
 
     /// Looks every name up once. An address that is still there keeps its health and connections; a
     /// name that cannot be looked up keeps what it had.
-    pub(super) async fn resolve(&self, transport: &Transport) -> Vec<Unresolved> {
+    pub(super) async fn resolve(&self) -> Vec<Unresolved> {
         let before = self.known.load_full();
         let mut found = Vec::new();
         let mut unresolved = Vec::new();
@@ -81,7 +82,7 @@ impl Addresses {
                     Some(sockets) => found.extend(sockets.into_iter().map(|socket| {
                         of_target()
                             .find(|address| address.socket == socket)
-                            .unwrap_or_else(|| Arc::new(Address::new(socket, target, transport)))
+                            .unwrap_or_else(|| Arc::new(Address::new(socket, target)))
                     })),
                     None => {
                         unresolved.push(Unresolved { host: host.clone() });
@@ -140,14 +141,25 @@ impl Preference {
 }
 
 impl Address {
-    fn new(socket: SocketAddr, target: usize, transport: &Transport) -> Self {
+    fn new(socket: SocketAddr, target: usize) -> Self {
         Self {
             socket,
-            peer: transport.peer(socket),
+            peer: ArcSwapOption::empty(),
             target,
             in_flight: AtomicUsize::new(0),
             health: Mutex::new(Health::new(&ADDRESS)),
         }
+    }
+
+    /// What a connection to it is made of, in the group that the transport has now.
+    pub(super) fn peer(&self, transport: &Transport) -> Arc<HttpPeer> {
+        let known = self.peer.load();
+        if let Some(peer) = known.as_ref().filter(|peer| transport.is_current(peer)) {
+            return Arc::clone(peer);
+        }
+        let peer = Arc::new(transport.peer(self.socket));
+        self.peer.store(Some(Arc::clone(&peer)));
+        peer
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {
@@ -194,16 +206,13 @@ const LOOK_UP_TIME: Duration = Duration::from_secs(5);
 mod tests {
     use super::*;
     use crate::upstream::fake;
-    use crate::upstream::transport::Connections;
 
     const A: &str = "127.0.0.1:1001";
     const B: &str = "127.0.0.1:1002";
     const C: &str = "127.0.0.1:1003";
 
-    fn addresses(texts: &[&str]) -> (Addresses, Transport) {
-        let settings = fake::settings(texts);
-        let transport = Transport::new(&settings, &Connections::new()).unwrap();
-        (Addresses::new(settings.targets().unwrap(), &transport), transport)
+    fn addresses(texts: &[&str]) -> Addresses {
+        Addresses::new(fake::settings(texts).targets().unwrap())
     }
 
     fn socket(text: &str) -> SocketAddr {
@@ -212,7 +221,7 @@ mod tests {
 
     #[test]
     fn idle_addresses_take_turns() {
-        let (addresses, _) = addresses(&[A, B, C]);
+        let addresses = addresses(&[A, B, C]);
         let now = Instant::now();
         let taken: Vec<_> = (0..6).map(|_| addresses.choose(now, None).unwrap().socket).collect();
         assert_eq!(taken, [A, B, C, A, B, C].map(socket));
@@ -220,7 +229,7 @@ mod tests {
 
     #[test]
     fn the_address_with_the_fewest_calls_is_taken() {
-        let (addresses, _) = addresses(&[A, B]);
+        let addresses = addresses(&[A, B]);
         let now = Instant::now();
         let at_a: Vec<_> = (0..3).map(|_| addresses.choose(now, Some(socket(B))).unwrap()).collect();
         let at_b: Vec<_> = (0..3).map(|_| addresses.choose(now, None).unwrap()).collect();
@@ -230,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_lease_is_given_back_on_drop() {
-        let (addresses, _) = addresses(&[A]);
+        let addresses = addresses(&[A]);
         let now = Instant::now();
         let lease = addresses.choose(now, None).unwrap();
         assert_eq!(addresses.states(now)[0].in_flight, 1);
@@ -240,7 +249,7 @@ mod tests {
 
     #[test]
     fn an_address_that_fails_is_left_out_until_it_is_due() {
-        let (addresses, _) = addresses(&[A, B]);
+        let addresses = addresses(&[A, B]);
         let now = Instant::now();
         for _ in 0..2 {
             addresses.choose(now, Some(socket(B))).unwrap().failed(now);
@@ -255,7 +264,7 @@ mod tests {
 
     #[test]
     fn when_all_are_out_the_one_that_failed_longest_ago_is_tried() {
-        let (addresses, _) = addresses(&[A, B]);
+        let addresses = addresses(&[A, B]);
         let now = Instant::now();
         for (n, other) in [(0u64, A), (1, B)] {
             for _ in 0..2 {
@@ -270,26 +279,26 @@ mod tests {
 
     #[test]
     fn no_address_but_the_excepted_one_is_none() {
-        let (addresses, _) = addresses(&[A]);
+        let addresses = addresses(&[A]);
         assert!(addresses.choose(Instant::now(), Some(socket(A))).is_none());
     }
 
     #[tokio::test]
     async fn a_name_is_known_after_it_is_looked_up_and_keeps_its_health() {
-        let (addresses, transport) = addresses(&["localhost:1004"]);
+        let addresses = addresses(&["localhost:1004"]);
         let now = Instant::now();
         assert!(addresses.choose(now, None).is_none());
-        assert_eq!(addresses.resolve(&transport).await, []);
+        assert_eq!(addresses.resolve().await, []);
         let lease = addresses.choose(now, None).unwrap();
         assert!(lease.socket.ip().is_loopback());
-        assert_eq!(addresses.resolve(&transport).await, []);
+        assert_eq!(addresses.resolve().await, []);
         assert_eq!(addresses.states(now).iter().map(|s| s.in_flight).sum::<usize>(), 1);
     }
 
     #[tokio::test]
     async fn a_name_that_cannot_be_looked_up_is_reported() {
-        let (addresses, transport) = addresses(&[A, "nowhere.invalid:80"]);
-        let unresolved = addresses.resolve(&transport).await;
+        let addresses = addresses(&[A, "nowhere.invalid:80"]);
+        let unresolved = addresses.resolve().await;
         assert_eq!(unresolved, [Unresolved { host: "nowhere.invalid".into() }]);
         assert_eq!(addresses.choose(Instant::now(), None).unwrap().socket, socket(A));
     }

@@ -21,6 +21,7 @@ use super::health::{Change, Standing};
 use super::outgoing;
 use super::settings::{SettingsError, UpstreamSettings};
 use super::transport::{Connections, Transport};
+use crate::keyring::Keyring;
 
 /// One upstream: where it is, how it is reached, and how it is doing.
 #[derive(Debug)]
@@ -102,12 +103,16 @@ enum Again {
 }
 
 impl Upstream {
-    pub(super) fn new(settings: UpstreamSettings, connections: Connections) -> Result<Self, SettingsError> {
+    pub(super) fn new(
+        settings: UpstreamSettings,
+        keyring: &Keyring,
+        connections: Connections,
+    ) -> Result<Self, SettingsError> {
         settings.check()?;
-        let transport = Transport::new(&settings, &connections)?;
+        let transport = Transport::new(&settings, keyring, &connections)?;
         Ok(Self {
             authority: settings.authority()?,
-            addresses: Addresses::new(settings.targets()?, &transport),
+            addresses: Addresses::new(settings.targets()?),
             permits: Arc::new(Semaphore::new(settings.in_flight_max.min(Semaphore::MAX_PERMITS))),
             breaker: Breaker::new(),
             transport,
@@ -150,7 +155,7 @@ impl Upstream {
             response_bytes_max,
         };
         let lease = self.addresses.choose(begun, None).ok_or_else(|| refused(Fault::Unreachable))?;
-        let first = match settled(self.name(), &lease, attempt.pooled(&lease.peer).await) {
+        let first = match settled(self.name(), &lease, attempt.pooled(&lease.peer(&self.transport)).await) {
             Ok(answer) => return Ok(reply(answer, &lease, 1, begun, body.len())),
             Err(failure) => failure,
         };
@@ -158,7 +163,7 @@ impl Upstream {
             return Err(failed(&first, &lease, 1, Effect::None));
         };
         drop(lease);
-        let peer = self.transport.unpooled(&second.peer);
+        let peer = self.transport.unpooled(&second.peer(&self.transport));
         match settled(self.name(), &second, attempt.unpooled(&peer).await) {
             Ok(answer) => Ok(reply(answer, &second, 2, begun, body.len())),
             Err(failure) => Err(failed(&failure, &second, 2, first.effect)),
@@ -207,7 +212,14 @@ impl Upstream {
 
     /// Looks all its names up once. Gives those that failed.
     pub(super) async fn resolve(&self) -> Vec<Unresolved> {
-        self.addresses.resolve(&self.transport).await
+        self.addresses.resolve().await
+    }
+
+    /// Lets new connections use what the keyring holds now. Those that are open finish what they do.
+    pub fn renew(&self) {
+        if self.transport.renew() {
+            tracing::info!(upstream = self.name(), "new connections use renewed certificates");
+        }
     }
 
     /// Whether calls are sent at all.

@@ -35,10 +35,13 @@ pub use addresses::{AddressState, Unresolved};
 pub use call::{Call, Repeatable, Reply, Upstream};
 pub use error::{Breakage, Effect, Fault, UpstreamError};
 pub use health::Standing;
-pub use settings::{ClientCertificate, PemFault, Protocol, SettingsError, TlsSettings, UpstreamSettings};
+pub use settings::{Protocol, SettingsError, TlsSettings, UpstreamSettings};
 pub use streamed::StreamedCall;
 
+use tls::Trust;
 use transport::Connections;
+
+use crate::keyring::Keyring;
 
 /// The upstreams of one snapshot. Those whose settings did not change are the very same as in the
 /// snapshot before: their connections, health and calls in flight live on.
@@ -72,7 +75,11 @@ impl Upstreams {
     ///
     /// # Errors
     /// Every upstream that cannot be built.
-    pub fn new(settings: Vec<UpstreamSettings>, previous: Option<&Self>) -> Result<Self, Vec<Unusable>> {
+    pub fn new(
+        settings: Vec<UpstreamSettings>,
+        keyring: &Keyring,
+        previous: Option<&Self>,
+    ) -> Result<Self, Vec<Unusable>> {
         let connections = previous.map_or_else(Connections::new, |previous| previous.connections.clone());
         let mut table = Vec::with_capacity(settings.len());
         let mut by_name = HashMap::with_capacity(settings.len());
@@ -85,10 +92,15 @@ impl Upstreams {
             }
             let unchanged = previous.and_then(|previous| previous.find(&name));
             if let Some(unchanged) = unchanged.filter(|before| *before.settings() == settings) {
-                table.push(Arc::clone(unchanged));
+                // Its files are read anew all the same: a mistake in them is one of this load.
+                match settings.tls.as_ref().map(|tls| Trust::new(tls, keyring)).transpose() {
+                    Ok(_same) => table.push(Arc::clone(unchanged)),
+                    Err(error) => unusable.push(Unusable { index, name, error }),
+                }
+                unchanged.renew();
                 continue;
             }
-            match Upstream::new(settings, connections.clone()) {
+            match Upstream::new(settings, keyring, connections.clone()) {
                 Ok(upstream) => table.push(Arc::new(upstream)),
                 Err(error) => unusable.push(Unusable { index, name, error }),
             }
@@ -144,9 +156,11 @@ mod tests {
 
     #[test]
     fn an_unchanged_upstream_is_the_same_one_after_a_reload() {
-        let before = Upstreams::new(vec![named("odoo"), named("stock")], None).unwrap();
+        let before = Upstreams::new(vec![named("odoo"), named("stock")], &Keyring::new(), None).unwrap();
         let changed = UpstreamSettings { in_flight_max: 9, ..named("stock") };
-        let after = Upstreams::new(vec![changed, named("odoo"), named("new")], Some(&before)).unwrap();
+        let after =
+            Upstreams::new(vec![changed, named("odoo"), named("new")], &Keyring::new(), Some(&before))
+                .unwrap();
         let same = |name| Arc::ptr_eq(before.find(name).unwrap(), after.find(name).unwrap());
         assert!(same("odoo"));
         assert!(!same("stock"));
@@ -155,7 +169,7 @@ mod tests {
 
     #[test]
     fn an_upstream_is_found_by_its_id() {
-        let upstreams = Upstreams::new(vec![named("odoo"), named("stock")], None).unwrap();
+        let upstreams = Upstreams::new(vec![named("odoo"), named("stock")], &Keyring::new(), None).unwrap();
         let id = upstreams.id("stock").unwrap();
         assert_eq!(upstreams.upstream(id).unwrap().name(), "stock");
         assert_eq!(upstreams.id("other"), None);
@@ -166,7 +180,7 @@ mod tests {
         let at =
             |name: &str, address: &str| UpstreamSettings { name: name.into(), ..fake::settings(&[address]) };
         let settings = vec![at("a", "localhost:1"), at("b", "nowhere.invalid:1"), at("c", "localhost:1")];
-        let upstreams = Upstreams::new(settings, None).unwrap();
+        let upstreams = Upstreams::new(settings, &Keyring::new(), None).unwrap();
         assert_eq!(upstreams.resolve().await, [Unresolved { host: "nowhere.invalid".into() }]);
         let known: Vec<_> = upstreams.iter().map(|u| !u.health(Instant::now()).is_empty()).collect();
         assert_eq!(known, [true, false, true]);
@@ -180,7 +194,7 @@ mod tests {
             named("odoo"),
             UpstreamSettings { in_flight_max: 0, ..named("crm") },
         ];
-        let unusable = Upstreams::new(settings, None).unwrap_err();
+        let unusable = Upstreams::new(settings, &Keyring::new(), None).unwrap_err();
         let seen: Vec<_> = unusable.into_iter().map(|u| (u.index, u.error)).collect();
         assert_eq!(
             seen,

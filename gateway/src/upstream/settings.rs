@@ -2,13 +2,13 @@
 //!
 //! Settings arrive as plain values; where they were written is known to whoever read the file.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue};
-use zeroize::Zeroizing;
+
+use crate::keyring::{KeyringFault, Source};
 
 /// One upstream, as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,25 +53,10 @@ pub enum Protocol {
 pub struct TlsSettings {
     /// The name its certificate has to carry.
     pub server_name: String,
-    /// The only authorities believed, in PEM.
-    pub roots_pem: Vec<u8>,
+    /// The only authorities believed.
+    pub roots: Source,
     /// What the gateway shows for itself.
-    pub client: Option<ClientCertificate>,
-}
-
-/// A certificate of the gateway and its key.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ClientCertificate {
-    /// The chain in PEM, the leaf first.
-    pub chain_pem: Vec<u8>,
-    /// The private key in PEM.
-    pub key_pem: Zeroizing<Vec<u8>>,
-}
-
-impl fmt::Debug for ClientCertificate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientCertificate").finish_non_exhaustive()
-    }
+    pub client: Option<Source>,
 }
 
 /// Why an upstream cannot be built from its settings.
@@ -100,27 +85,27 @@ pub enum SettingsError {
     ServerName(String),
     /// The trust bundle.
     #[error("the root certificates cannot be used: {0}")]
-    Roots(PemFault),
+    Roots(KeyringFault),
     /// The gateway's own certificate or key.
     #[error("the client certificate cannot be used: {0}")]
-    ClientCertificate(PemFault),
+    ClientCertificate(KeyringFault),
 }
 
-/// What is wrong with PEM text that should hold certificates or a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PemFault {
-    /// No section of the wanted kind.
-    #[error("it holds none")]
-    Empty,
-    /// A section that is broken.
-    #[error("it is not readable as PEM")]
-    Pem,
-    /// A section that is not what it says.
-    #[error("it holds a certificate that cannot be parsed")]
-    Certificate,
-    /// A key of an unknown kind, or of another certificate.
-    #[error("the key does not fit the certificate")]
-    Key,
+impl SettingsError {
+    /// The file it is about, if it is about one.
+    #[must_use]
+    pub fn file(&self) -> Option<&str> {
+        match self {
+            Self::Roots(fault) | Self::ClientCertificate(fault) => Some(&fault.name),
+            Self::Name(_)
+            | Self::AddressCount
+            | Self::Address(_)
+            | Self::Host(_)
+            | Self::InFlight
+            | Self::Time
+            | Self::ServerName(_) => None,
+        }
+    }
 }
 
 /// An address as written: a socket, or a name to look up.
@@ -226,8 +211,11 @@ mod tests {
         let check = |address: &str, host: Option<&str>, tls: bool, expected: &str| {
             let mut settings = fake::settings(&[address]);
             settings.host = host.map(str::to_owned);
-            settings.tls =
-                tls.then(|| TlsSettings { server_name: "odoo".into(), roots_pem: Vec::new(), client: None });
+            settings.tls = tls.then(|| TlsSettings {
+                server_name: "odoo".into(),
+                roots: Source::Given(Vec::new()),
+                client: None,
+            });
             assert_eq!(settings.authority().unwrap(), expected);
         };
         check("odoo:8069", None, false, "odoo:8069");
@@ -260,12 +248,5 @@ mod tests {
             UpstreamSettings { addresses: vec![], ..good }.targets(),
             Err(SettingsError::AddressCount)
         );
-    }
-
-    #[test]
-    fn a_private_key_is_not_shown() {
-        let client =
-            ClientCertificate { chain_pem: b"chain".to_vec(), key_pem: Zeroizing::new(vec![107; 9]) };
-        assert!(!format!("{client:?}").contains("107"));
     }
 }

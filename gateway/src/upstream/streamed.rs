@@ -39,7 +39,7 @@ impl Upstream {
         let permit = Arc::clone(&self.permits).try_acquire_owned();
         let permit = permit.map_err(|_none_left| refused(Fault::Busy))?;
         let lease = self.addresses.choose(now, None).ok_or_else(|| refused(Fault::Unreachable))?;
-        let mut peer = lease.peer.clone();
+        let mut peer = lease.peer(&self.transport).as_ref().clone();
         // The phases read in pieces: what is bounded is each silence, not the whole.
         peer.options.read_timeout = Some(self.settings.first_byte_timeout);
         peer.options.write_timeout = Some(self.settings.first_byte_timeout);

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
 use pingora::upstreams::peer::HttpPeer;
 
 use super::settings::{Protocol, SettingsError, UpstreamSettings};
-use super::tls::Trust;
+use super::tls::{Believed, Trust};
+use crate::keyring::Keyring;
 
 /// The connector that all upstreams share; it lives as long as the process.
 #[derive(Clone)]
@@ -54,34 +56,72 @@ pub(super) struct Transport {
     trust: Option<Trust>,
     protocol: Protocol,
     connect_timeout: Duration,
-    group: u64,
+    connections: Connections,
+    now: ArcSwap<Now>,
     fresh: AtomicU64,
+}
+
+/// What new connections have in common until the keyring holds something else.
+#[derive(Debug)]
+struct Now {
+    group: u64,
+    /// Nothing without TLS.
+    believed: Option<Believed>,
+    generations: (u64, u64),
 }
 
 impl Transport {
     /// In a group of `connections` that nobody had before.
-    pub(super) fn new(settings: &UpstreamSettings, connections: &Connections) -> Result<Self, SettingsError> {
+    pub(super) fn new(
+        settings: &UpstreamSettings,
+        keyring: &Keyring,
+        connections: &Connections,
+    ) -> Result<Self, SettingsError> {
+        let trust = settings.tls.as_ref().map(|tls| Trust::new(tls, keyring)).transpose()?;
         Ok(Self {
-            trust: settings.tls.as_ref().map(Trust::new).transpose()?,
+            now: ArcSwap::from_pointee(Now::new(trust.as_ref(), connections)),
+            trust,
             protocol: settings.protocol,
             connect_timeout: settings.connect_timeout,
-            // The lower half tells fresh connections apart; zero there is the pool.
-            group: u64::from(connections.0.groups.fetch_add(1, Ordering::Relaxed)) << 32,
+            connections: connections.clone(),
             fresh: AtomicU64::new(1),
         })
     }
 
+    /// Makes new connections with what the keyring holds now, in a group of their own: whether there was
+    /// anything new. A part that is missing or cannot be used replaces nothing.
+    pub(super) fn renew(&self) -> bool {
+        let generations = self.trust.as_ref().map_or((0, 0), Trust::generations);
+        if self.now.load().generations == generations {
+            return false;
+        }
+        let next = Now::new(self.trust.as_ref(), &self.connections);
+        let usable = next.believed.is_some();
+        if usable {
+            self.now.store(Arc::new(next));
+        }
+        usable
+    }
+
+    /// Whether a peer is of the group that connections are made in now.
+    pub(super) fn is_current(&self, peer: &HttpPeer) -> bool {
+        peer.group_key == self.now.load().group
+    }
+
     /// The peer whose connections are pooled.
     pub(super) fn peer(&self, address: SocketAddr) -> HttpPeer {
+        let now = self.now.load();
+        let believed = now.believed.as_ref();
         let (scheme_is_tls, server_name) = match &self.trust {
             Some(trust) => (true, trust.server_name.clone()),
             None => (false, String::new()),
         };
         let mut peer = HttpPeer::new(address, scheme_is_tls, server_name);
-        peer.group_key = self.group;
-        peer.client_cert_key = self.trust.as_ref().and_then(|trust| trust.client.clone());
+        peer.group_key = now.group;
+        peer.client_cert_key = believed.and_then(|believed| believed.client.clone());
         let options = &mut peer.options;
-        options.ca = self.trust.as_ref().map(|trust| trust.roots.clone());
+        // Without roots of its own it would be verified against the connector's, which are empty.
+        options.ca = believed.map(|believed| Arc::clone(&believed.roots));
         options.verify_cert = true;
         options.verify_hostname = true;
         options.connection_timeout = Some(self.connect_timeout);
@@ -104,8 +144,20 @@ impl Transport {
     pub(super) fn unpooled(&self, pooled: &HttpPeer) -> HttpPeer {
         let mut peer = pooled.clone();
         let fresh = u64::from(u32::MAX) & self.fresh.fetch_add(1, Ordering::Relaxed);
-        peer.group_key = self.group | fresh.max(1);
+        peer.group_key = pooled.group_key | fresh.max(1);
         peer
+    }
+}
+
+impl Now {
+    fn new(trust: Option<&Trust>, connections: &Connections) -> Self {
+        Self {
+            // The lower half tells fresh connections apart; zero there is the pool.
+            group: u64::from(connections.0.groups.fetch_add(1, Ordering::Relaxed)) << 32,
+            // Before what is held: what changes in between is made anew once more.
+            generations: trust.map_or((0, 0), Trust::generations),
+            believed: trust.and_then(Trust::believed),
+        }
     }
 }
 
@@ -123,6 +175,7 @@ const H2_CONNECTION_WINDOW: u32 = 8 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keyring::Source;
     use crate::upstream::fake;
     use crate::upstream::settings::TlsSettings;
     use pingora::protocols::ALPN;
@@ -133,10 +186,10 @@ mod tests {
         settings.protocol = protocol;
         settings.tls = tls.then(|| TlsSettings {
             server_name: "odoo.test".into(),
-            roots_pem: fake::Authority::new().pem(),
+            roots: Source::Given(vec![fake::Authority::new().pem()]),
             client: None,
         });
-        Transport::new(&settings, connections).unwrap()
+        Transport::new(&settings, &Keyring::new(), connections).unwrap()
     }
 
     fn address() -> SocketAddr {

@@ -1,14 +1,13 @@
 //! Where requests go, over which TLS, and with which credential?
 
-use zeroize::Zeroizing;
-
 use super::super::raw;
 use super::super::settings::default;
 use super::{Resolve, time};
 use crate::credential::{CredentialSettings, Form, Reference};
 use crate::diagnostic::Diagnostic;
 use crate::document::token;
-use crate::upstream::{ClientCertificate, Protocol, TlsSettings, UpstreamSettings};
+use crate::keyring::Source;
+use crate::upstream::{Protocol, TlsSettings, UpstreamSettings};
 
 impl Resolve<'_> {
     pub(super) fn upstream(
@@ -25,10 +24,7 @@ impl Resolve<'_> {
             let mistake = Diagnostic::error(place, format!("credential `{credential}` is not defined"));
             self.mistakes.push(mistake.did_you_mean(credential, credentials.iter().map(String::as_str)));
         }
-        let tls = match written.tls {
-            Some(tls) => Some(self.upstream_tls(&format!("{at}/tls"), tls)?),
-            None => None,
-        };
+        let tls = written.tls.map(|tls| self.upstream_tls(tls));
         let identity_header = written.identity_header.as_deref().unwrap_or(default::IDENTITY_HEADER);
         let identity_header = self.header(&format!("{at}/identity_header"), identity_header)?;
         let response_headers: Option<Vec<_>> = written
@@ -53,16 +49,12 @@ impl Resolve<'_> {
         })
     }
 
-    fn upstream_tls(&mut self, at: &str, written: raw::UpstreamTls) -> Option<TlsSettings> {
-        let roots_pem = self.read(&format!("{at}/roots"), &written.roots)?;
-        let client = match written.client {
-            None => None,
-            Some(pair) => Some(ClientCertificate {
-                chain_pem: self.read(&format!("{at}/client/chain"), &pair.chain)?,
-                key_pem: Zeroizing::new(self.read(&format!("{at}/client/key"), &pair.key)?),
-            }),
-        };
-        Some(TlsSettings { server_name: written.server_name, roots_pem, client })
+    fn upstream_tls(&self, written: raw::UpstreamTls) -> TlsSettings {
+        TlsSettings {
+            server_name: written.server_name,
+            roots: Source::File(self.folder.join(written.roots)),
+            client: written.client.map(|pair| self.pair(pair)),
+        }
     }
 
     pub(super) fn credential(

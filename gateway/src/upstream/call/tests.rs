@@ -4,12 +4,12 @@ use super::super::Upstreams;
 use super::super::error::Breakage;
 use super::super::fake::{self, Authority, Fake, H2, Step};
 use super::super::health::UPSTREAM;
-use super::super::settings::{ClientCertificate, Protocol, TlsSettings};
+use super::super::settings::{Protocol, TlsSettings};
 use super::*;
+use crate::keyring::{Keyring, Source};
 use Step::{Fill, Hang, Read, ReadHead, Reset, Write};
 use proptest::prelude::*;
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 const OK: Step = Write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
 /// Long enough that only a hang reaches it.
@@ -18,7 +18,7 @@ const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(150);
 
 fn upstream(settings: UpstreamSettings) -> Upstream {
-    Upstream::new(settings, Connections::new()).unwrap()
+    Upstream::new(settings, &Keyring::new(), Connections::new()).unwrap()
 }
 
 fn at(addresses: &[SocketAddr]) -> UpstreamSettings {
@@ -424,7 +424,8 @@ async fn a_target_that_is_no_path_is_not_sent() {
 }
 
 fn trusting(authority: &Authority, address: SocketAddr) -> UpstreamSettings {
-    let tls = TlsSettings { server_name: "odoo.test".into(), roots_pem: authority.pem(), client: None };
+    let roots = Source::Given(vec![authority.pem()]);
+    let tls = TlsSettings { server_name: "odoo.test".into(), roots, client: None };
     UpstreamSettings { tls: Some(tls), ..at(&[address]) }
 }
 
@@ -451,12 +452,13 @@ async fn a_connection_one_upstream_believes_is_not_used_by_another() {
         name: name.into(),
         ..trusting(authority, fake.address)
     };
-    let upstreams = Upstreams::new(vec![settings("a", &right), settings("b", &wrong)], None).unwrap();
+    let upstreams =
+        Upstreams::new(vec![settings("a", &right), settings("b", &wrong)], &Keyring::new(), None).unwrap();
     let [a, b] = ["a", "b"].map(|name| upstreams.upstream(upstreams.id(name).unwrap()).unwrap());
     assert!(GET.of(a).await.is_ok());
     assert_eq!(GET.of(b).await.unwrap_err().fault, Fault::Tls);
     // Nor by the same upstream once it believes another authority.
-    let after = Upstreams::new(vec![settings("a", &wrong)], Some(&upstreams)).unwrap();
+    let after = Upstreams::new(vec![settings("a", &wrong)], &Keyring::new(), Some(&upstreams)).unwrap();
     assert_eq!(GET.of(after.upstream(after.id("a").unwrap()).unwrap()).await.unwrap_err().fault, Fault::Tls);
     assert!(GET.of(a).await.is_ok());
     assert_eq!(fake.connections(), 3);
@@ -477,10 +479,7 @@ async fn the_gateway_shows_its_own_certificate_where_one_is_set() {
     assert!(GET.of(&upstream(settings.clone())).await.is_err());
     let own = clients.issue("gateway.test");
     settings.tls = settings.tls.map(|tls| TlsSettings {
-        client: Some(ClientCertificate {
-            chain_pem: own.chain_pem().into_bytes(),
-            key_pem: Zeroizing::new(own.key_pem().into_bytes()),
-        }),
+        client: Some(Source::Given(vec![own.chain_pem().into_bytes(), own.key_pem().into_bytes()])),
         ..tls
     });
     assert_eq!(GET.of(&upstream(settings)).await.unwrap().status, StatusCode::OK);

@@ -1,0 +1,187 @@
+//! Which certificates, keys, trust bundles and revocation lists does the gateway hold, where do they come
+//! from, and when do they end?
+//!
+//! Each of them is a [`Holding`]: a [`Source`], what came from it last that was good, a generation that
+//! changes with it, and its end. Holdings outlive snapshots: whoever uses one asks it for its current
+//! content, and looks at its generation to see whether that has changed. What comes from a source is parsed
+//! and checked before it replaces what is held; what fails replaces nothing.
+//!
+//! The room knows neither listeners nor upstreams. `edge` and `upstream` make of a holding what TLS needs.
+
+mod fault;
+mod holding;
+mod list;
+mod pair;
+mod partners;
+mod roots;
+mod source;
+mod x509;
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use jiff::Timestamp;
+
+pub use fault::{KeyringFault, Unusable};
+pub use holding::{Held, Holding};
+pub use list::RevocationLists;
+pub use pair::KeyPair;
+pub use partners::{Partner, Partners};
+pub use roots::Roots;
+pub use source::Source;
+
+use holding::Content;
+
+/// Everything of this kind that a process holds. One for its life.
+#[derive(Debug, Default)]
+pub struct Keyring {
+    pairs: Shelf<KeyPair>,
+    roots: Shelf<Roots>,
+    lists: Shelf<RevocationLists>,
+    partners: Partners,
+}
+
+/// Something that ends, for operators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expiry {
+    /// What it is: `certificate`, `roots`, `revocation-list`, `partner-certificate`.
+    pub what: &'static str,
+    /// Which one, in words that stand in the files.
+    pub name: String,
+    /// When it ends.
+    pub ends: Timestamp,
+    /// Where it comes from: `file`, or `caller` for what a partner showed.
+    pub source: &'static str,
+}
+
+/// A holding that cannot be brought up to date at the moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What it is, as in [`Expiry::what`].
+    pub what: &'static str,
+    /// Which one.
+    pub name: String,
+    /// The code of the fault.
+    pub reason: &'static str,
+    /// Whether there is nothing good from before either.
+    pub empty: bool,
+}
+
+impl Keyring {
+    /// Nothing is held yet.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// A certificate of the gateway's own, with its key. Files are read anew.
+    ///
+    /// # Errors
+    /// The files hold no certificate that can be shown.
+    pub fn pair(&self, source: &Source, now: Timestamp) -> Result<Arc<Holding<KeyPair>>, KeyringFault> {
+        self.pairs.take(source, None, now)
+    }
+
+    /// The authorities that certificates must lead to. Files are read anew.
+    ///
+    /// # Errors
+    /// The file holds no roots.
+    pub fn roots(&self, source: &Source, now: Timestamp) -> Result<Arc<Holding<Roots>>, KeyringFault> {
+        self.roots.take(source, None, now)
+    }
+
+    /// Revocation lists of authorities among `signers`. Files are read anew.
+    ///
+    /// # Errors
+    /// The file holds no list, or one that is older than what is held.
+    pub fn lists(
+        &self,
+        source: &Source,
+        signers: &Arc<Holding<Roots>>,
+        now: Timestamp,
+    ) -> Result<Arc<Holding<RevocationLists>>, KeyringFault> {
+        self.lists.take(source, Some(signers), now)
+    }
+
+    /// The certificates that callers have shown.
+    #[must_use]
+    pub const fn partners(&self) -> &Partners {
+        &self.partners
+    }
+
+    /// Looks at the files, and takes what has changed and is good. Reads from disk.
+    pub fn look(&self, now: Timestamp) {
+        // Roots first: a list that their change makes good is good in the same look.
+        self.roots.each(|roots| roots.look(now));
+        self.lists.each(|lists| lists.look(now));
+        self.pairs.each(|pair| pair.look(now));
+    }
+
+    /// Everything that ends, the soonest first.
+    #[must_use]
+    pub fn expiries(&self) -> Vec<Expiry> {
+        let mut all = self.pairs.expiries();
+        all.extend(self.roots.expiries());
+        all.extend(self.lists.expiries());
+        all.extend(self.partners.expiries());
+        all.sort_by(|a, b| (a.ends, a.what, &a.name).cmp(&(b.ends, b.what, &b.name)));
+        all
+    }
+
+    /// The holdings that cannot be brought up to date.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<Trouble> {
+        let mut all = self.pairs.troubles();
+        all.extend(self.roots.troubles());
+        all.extend(self.lists.troubles());
+        all
+    }
+}
+
+/// All holdings of one kind that somebody uses.
+#[derive(Debug)]
+struct Shelf<T>(Mutex<Vec<Weak<Holding<T>>>>);
+
+impl<T: Content> Shelf<T> {
+    fn take(
+        &self,
+        source: &Source,
+        signers: Option<&Arc<Holding<Roots>>>,
+        now: Timestamp,
+    ) -> Result<Arc<Holding<T>>, KeyringFault> {
+        let held = self.all().into_iter().find(|held| held.is_of(source, signers));
+        if let Some(held) = held {
+            held.read(now)?;
+            return Ok(held);
+        }
+        let new = Arc::new(Holding::new(source.clone(), signers.cloned()));
+        new.read(now)?;
+        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who loads is one at a time; what nobody uses any more is forgotten here.
+        shelf.retain(|weak| weak.strong_count() > 0);
+        shelf.push(Arc::downgrade(&new));
+        Ok(new)
+    }
+
+    fn all(&self) -> Vec<Arc<Holding<T>>> {
+        let shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shelf.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn each(&self, what: impl Fn(&Holding<T>)) {
+        self.all().iter().for_each(|held| what(held));
+    }
+
+    fn expiries(&self) -> Vec<Expiry> {
+        self.all().iter().filter_map(|held| held.expiry()).collect()
+    }
+
+    fn troubles(&self) -> Vec<Trouble> {
+        self.all().iter().filter_map(|held| held.trouble()).collect()
+    }
+}
+
+impl<T> Default for Shelf<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
