@@ -17,7 +17,7 @@ use tracing::Instrument;
 use crate::contract::{CheckedRequest, Matched, ResponseFault, Strictness, Target};
 use crate::edge::{self, Answer, BodyFault, Connection, HeadFault, Held};
 use crate::gateway::Gateway;
-use crate::identity::Caller;
+use crate::identity::{AuthScheme, Caller, Connected};
 use crate::policy::Permit;
 use crate::quota::Admission;
 use crate::rejection::Rejection;
@@ -67,6 +67,11 @@ async fn path(
     mut trail: Trail,
 ) -> pingora::Result<Served> {
     let cleared = contained(clear(session.req_header(), gateway, &snapshot, connection, &mut trail)).await;
+    if cleared.is_err() {
+        // A challenge says where and how to come back.
+        let parts = session.req_header();
+        trail.challenged(snapshot.origin(parts, connection), AuthScheme::of(parts));
+    }
     let outcome = match cleared {
         Ok(cleared) if cleared.route.operation().settings().streamed => {
             match check_streamed(session.req_header(), &cleared, &mut trail) {
@@ -149,9 +154,13 @@ async fn identify(
     let trust = snapshot.client_trust(connection.listener());
     let certificate =
         connection.certificate(trust.as_deref(), trail.began()).map_err(Rejection::Certificate)?;
+    // Only a proof of possession is made for a place.
+    let place = AuthScheme::of(parts).filter(|scheme| *scheme == AuthScheme::Dpop);
+    let origin = place.and_then(|_| snapshot.origin(parts, connection));
+    let connected = Connected { certificate, origin: origin.as_ref() };
     snapshot
         .identities()
-        .identify(route.asked(), parts, certificate, trail.now())
+        .identify(route.demand(), parts, connected, trail.now())
         .await
         .map_err(Rejection::Identity)
 }

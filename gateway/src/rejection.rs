@@ -3,20 +3,23 @@
 //! The rooms say what went wrong in their own words; here each of those becomes what the caller is told
 //! ([`Problem`]), what the audit log says ([`Rejection::reason`]) and whose fault it is.
 
+mod challenge;
 mod versions;
 
-use http::header::{ALLOW, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, HeaderName, RETRY_AFTER};
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::audit::NotRecorded;
 use crate::contract::{NoMatch, RequestFault, ResponseFault, TargetError};
 use crate::edge::{BodyFault, HeadClass, HeadFault, NotTrusted};
-use crate::identity::{Challenge, IdentityError};
+use crate::identity::{Bound, Challenge, IdentityError, PossessionFault, ProofFault};
 use crate::policy::PolicyRefusal;
 use crate::problem::{Problem, ProblemType};
 use crate::quota::{Exceeded, Reason};
 use crate::retirement::Retired;
 use crate::upstream::{self, UpstreamError};
+pub use challenge::Offer;
+use challenge::Wrong;
 
 /// A reason to refuse.
 #[derive(Debug)]
@@ -140,20 +143,29 @@ impl Rejection {
     /// Whether it counts against the address: what somebody who guesses would cause.
     #[must_use]
     pub const fn is_a_guess(&self) -> bool {
-        matches!(
-            self,
-            Self::Head(_)
-                | Self::Target(_)
-                | Self::NoMatch(_)
-                | Self::Identity(_)
-                | Self::Certificate(_)
-                | Self::Retired(Retired::Stranger)
-        )
+        match self {
+            // A holder of a good token who does what it is told, or does too much of it.
+            Self::Identity(
+                IdentityError::TooManyProofs
+                | IdentityError::Possession(PossessionFault::Proof(
+                    ProofFault::NonceMissing | ProofFault::NonceStale,
+                )),
+            ) => false,
+            _ => matches!(
+                self,
+                Self::Head(_)
+                    | Self::Target(_)
+                    | Self::NoMatch(_)
+                    | Self::Identity(_)
+                    | Self::Certificate(_)
+                    | Self::Retired(Retired::Stranger)
+            ),
+        }
     }
 
-    /// What the caller is told.
+    /// What the caller is told; where it is challenged, with this offer.
     #[must_use]
-    pub fn problem(self, realm: &str) -> Problem {
+    pub fn problem(self, offer: &Offer<'_>) -> Problem {
         match self {
             Self::Head(fault) => head(fault),
             Self::HeadSlow => {
@@ -165,10 +177,10 @@ impl Rejection {
             Self::NoMatch(no_match) => unmatched(no_match),
             Self::Retired(retired) => versions::gone(&retired),
             Self::Address(exceeded) | Self::Quota(exceeded) => quota(&exceeded),
-            Self::Identity(error) => identity(&error, realm),
+            Self::Identity(error) => identity(&error, offer),
             Self::Certificate(_) => certificate_not_trusted(),
             Self::Kind => kind(),
-            Self::Scope(scopes) => scope(&scopes, realm),
+            Self::Scope(scopes) => scope(&scopes, offer),
             Self::Policy(refusal) => policy(&refusal),
             Self::Body(fault) => body(fault),
             Self::Request(fault) => request(fault),
@@ -243,12 +255,19 @@ fn unmatched(no_match: NoMatch) -> Problem {
     }
 }
 
-fn identity(error: &IdentityError, realm: &str) -> Problem {
+fn identity(error: &IdentityError, offer: &Offer<'_>) -> Problem {
     let problem = match error {
         IdentityError::NoProof => Problem::new(
             AUTHENTICATION,
             StatusCode::UNAUTHORIZED,
-            "Send an access token in the Authorization header: `Authorization: Bearer ...`.",
+            match offer.bound {
+                Some(Bound::Dpop) => {
+                    "Send an access token in the Authorization header, `Authorization: DPoP ...`, and a proof of its key in the DPoP header."
+                }
+                Some(Bound::Certificate | Bound::Either) | None => {
+                    "Send an access token in the Authorization header: `Authorization: Bearer ...`."
+                }
+            },
         ),
         IdentityError::BadRequest(fault) => {
             Problem::new(MALFORMED, StatusCode::BAD_REQUEST, sentence(fault.advice()))
@@ -256,6 +275,16 @@ fn identity(error: &IdentityError, realm: &str) -> Problem {
         IdentityError::InvalidToken(fault) => {
             Problem::new(INVALID_TOKEN, StatusCode::UNAUTHORIZED, sentence(fault.advice()))
         }
+        IdentityError::Possession(fault) => possession(*fault),
+        IdentityError::TooManyProofs => with(
+            Problem::new(
+                QUOTA,
+                StatusCode::TOO_MANY_REQUESTS,
+                "More DPoP proofs came from you within a minute than can be remembered. Wait, and send fewer.",
+            ),
+            RETRY_AFTER,
+            RETRY_PROOFS,
+        ),
         IdentityError::CertificateNeeded => Problem::new(
             CERTIFICATE,
             StatusCode::FORBIDDEN,
@@ -276,19 +305,26 @@ fn identity(error: &IdentityError, realm: &str) -> Problem {
             unavailable("The keys of your token's issuer cannot be had at the moment. Try again shortly.")
         }
     };
+    let bound = match error {
+        IdentityError::Possession(PossessionFault::Required(bound)) => Some(*bound),
+        _ => None,
+    };
     match error.challenge() {
         None => problem,
-        Some(Challenge { error, description }) => {
-            // RFC 6750 section 3: what is quoted here are fixed words.
-            let mut value = format!("Bearer realm=\"{realm}\"");
-            for (name, text) in [("error", error), ("error_description", description)] {
-                if let Some(text) = text {
-                    value.push_str(&format!(", {name}=\"{text}\""));
-                }
-            }
-            with(problem, WWW_AUTHENTICATE, &value)
-        }
+        Some(challenge) => offer.challenge(problem, Wrong { bound, ..Wrong::of(challenge) }),
     }
+}
+
+/// RFC 9449 section 7.1: 401, whatever is wrong with the token, its proof or what it is bound to.
+fn possession(fault: PossessionFault) -> Problem {
+    let kind = match fault {
+        PossessionFault::Proof(_) => INVALID_PROOF,
+        PossessionFault::Required(_) => TOKEN_BINDING,
+        PossessionFault::Certificate | PossessionFault::ShownAsBearer | PossessionFault::NotBound => {
+            INVALID_TOKEN
+        }
+    };
+    Problem::new(kind, StatusCode::UNAUTHORIZED, sentence(fault.advice()))
 }
 
 fn certificate_not_trusted() -> Problem {
@@ -309,14 +345,12 @@ fn sentence(advice: &str) -> String {
 }
 
 /// RFC 6750 section 3.1: the scopes that would have sufficed.
-fn scope(scopes: &[String], realm: &str) -> Problem {
+fn scope(scopes: &[String], offer: &Offer<'_>) -> Problem {
     let scopes = scopes.join(" ");
     let detail = format!("The token lacks a scope. This operation asks for: {scopes}");
-    with(
-        Problem::new(SCOPE, StatusCode::FORBIDDEN, detail),
-        WWW_AUTHENTICATE,
-        &format!("Bearer realm=\"{realm}\", error=\"insufficient_scope\", scope=\"{scopes}\""),
-    )
+    let challenge = Challenge { error: Some("insufficient_scope"), description: None };
+    let wrong = Wrong { scopes: Some(&scopes), ..Wrong::of(challenge) };
+    offer.challenge(Problem::new(SCOPE, StatusCode::FORBIDDEN, detail), wrong)
 }
 
 fn policy(refusal: &PolicyRefusal) -> Problem {
@@ -483,6 +517,8 @@ const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 /// Seconds: long enough for most short faults to pass.
 const RETRY_UNAVAILABLE: &str = "5";
+/// Seconds: after the time for which proofs are remembered in buckets, room is made.
+const RETRY_PROOFS: &str = "60";
 
 macro_rules! problem_types {
     ($($name:ident = $slug:literal, $title:literal;)*) => {
@@ -496,6 +532,8 @@ problem_types! {
     MALFORMED = "malformed-request", "The request cannot be read";
     AUTHENTICATION = "authentication-required", "Authentication is required";
     INVALID_TOKEN = "invalid-token", "The access token is not accepted";
+    INVALID_PROOF = "invalid-dpop-proof", "The proof of possession is not accepted";
+    TOKEN_BINDING = "token-binding-required", "The access token must be bound";
     CERTIFICATE = "certificate-required", "A trusted client certificate is required";
     UNKNOWN_CALLER = "unknown-caller", "The caller is not registered";
     SCOPE = "insufficient-scope", "The access token lacks a scope";
@@ -528,10 +566,12 @@ problem_types! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::AuthScheme;
+    use http::header::WWW_AUTHENTICATE;
     use std::collections::BTreeSet;
 
     fn told(rejection: Rejection) -> (u16, &'static str) {
-        let problem = rejection.problem("api");
+        let problem = rejection.problem(&Offer::of_realm("api"));
         (problem.status.as_u16(), problem.kind.slug)
     }
 
@@ -579,7 +619,7 @@ mod tests {
         for rejection in
             [Rejection::NotRecorded(NotRecorded::QueueFull), Rejection::Body(BodyFault::Overloaded)]
         {
-            let problem = rejection.problem("api");
+            let problem = rejection.problem(&Offer::of_realm("api"));
             assert_eq!(problem.status, StatusCode::SERVICE_UNAVAILABLE);
             assert!(problem.headers.contains_key(RETRY_AFTER));
         }
@@ -587,7 +627,8 @@ mod tests {
 
     #[test]
     fn a_missing_scope_is_challenged_with_the_scopes_that_would_do() {
-        let problem = Rejection::Scope(vec!["a".to_owned(), "b".to_owned()]).problem("shop");
+        let offer = Offer { shown: Some(AuthScheme::Bearer), ..Offer::of_realm("shop") };
+        let problem = Rejection::Scope(vec!["a".to_owned(), "b".to_owned()]).problem(&offer);
         assert_eq!(
             problem.headers.get(WWW_AUTHENTICATE).unwrap(),
             "Bearer realm=\"shop\", error=\"insufficient_scope\", scope=\"a b\""
@@ -596,8 +637,31 @@ mod tests {
 
     #[test]
     fn a_request_without_a_token_is_challenged_without_an_error_code() {
-        let problem = Rejection::Identity(IdentityError::NoProof).problem("shop");
-        assert_eq!(problem.headers.get(WWW_AUTHENTICATE).unwrap(), "Bearer realm=\"shop\"");
+        let problem = Rejection::Identity(IdentityError::NoProof).problem(&Offer::of_realm("shop"));
+        assert_eq!(
+            problem.headers.get(WWW_AUTHENTICATE).unwrap(),
+            "Bearer realm=\"shop\", DPoP realm=\"shop\""
+        );
+    }
+
+    #[test]
+    fn a_token_that_is_not_bound_as_it_must_be_is_challenged_with_how() {
+        for (bound, challenge) in [
+            (
+                Bound::Dpop,
+                "DPoP realm=\"api\", error=\"invalid_token\", error_description=\"the access token must be bound to a key: ask for it with a DPoP proof\"",
+            ),
+            (
+                Bound::Certificate,
+                "Bearer realm=\"api\", error=\"invalid_token\", error_description=\"the access token must be bound to your client certificate: ask for it with that certificate\"",
+            ),
+        ] {
+            let rejection = Rejection::Identity(IdentityError::Possession(PossessionFault::Required(bound)));
+            assert_eq!(rejection.reason(), "token-binding-required");
+            let problem = rejection.problem(&Offer::of_realm("api"));
+            assert_eq!((problem.status.as_u16(), problem.kind.slug), (401, "token-binding-required"));
+            assert_eq!(problem.headers.get(WWW_AUTHENTICATE).unwrap(), challenge);
+        }
     }
 
     #[test]
@@ -612,6 +676,9 @@ mod tests {
         assert!(Rejection::Identity(IdentityError::NoProof).is_a_guess());
         assert!(Rejection::NoMatch(NoMatch::Path).is_a_guess());
         assert!(!Rejection::Scope(Vec::new()).is_a_guess());
+        let proof = |fault| Rejection::Identity(IdentityError::Possession(PossessionFault::Proof(fault)));
+        assert!(proof(ProofFault::Signature).is_a_guess());
+        assert!(!proof(ProofFault::NonceMissing).is_a_guess());
         assert!(!Rejection::Request(RequestFault::Encoding { accepted: "identity" }).is_a_guess());
     }
 }

@@ -20,10 +20,10 @@ use crate::audit::{
 use crate::contract::{Contract, Field, NoMatch, RequestFault, ResponseFault, Target, Used, Violation};
 use crate::edge::{self, Answer, Connection};
 use crate::gateway::Gateway;
-use crate::identity::{Caller, IdentityError};
+use crate::identity::{AuthScheme, Caller, IdentityError, Origin};
 use crate::policy::{Permit, PolicyRefusal};
 use crate::quota::Standing;
-use crate::rejection::{Fault, Rejection};
+use crate::rejection::{Fault, Offer, Rejection};
 use crate::retirement::{Retired, Stay};
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::{self, Trace};
@@ -50,6 +50,8 @@ pub struct Trail {
     fields: Vec<Arc<Field>>,
     /// When the certificate ends by which the caller was identified.
     certificate_ends: Option<Timestamp>,
+    /// Where it was sent, if that is served, and how it showed a token: for challenges.
+    place: (Option<Origin>, Option<AuthScheme>),
     record: Record,
 }
 
@@ -139,6 +141,7 @@ impl Trail {
             identified: false,
             fields: Vec::new(),
             certificate_ends: None,
+            place: (None, None),
             record,
         }
     }
@@ -238,6 +241,7 @@ impl Trail {
     /// The caller was proved.
     pub(crate) fn identified(&mut self, caller: &Caller) {
         self.identified = true;
+        caller.next_nonce().into_iter().for_each(|nonce| self.told.nonce(nonce));
         let Some(profile) = caller.profile() else { return };
         let token = caller.token();
         self.certificate_ends = caller.certificate().map(|certificate| certificate.not_after());
@@ -247,9 +251,15 @@ impl Trail {
             how: caller.how().to_owned(),
             token_id: token.and_then(|token| token.id()).map(str::to_owned),
             issuer: token.map(|token| token.issuer().to_owned()),
+            bound: token.and_then(|token| token.binding().as_str()).map(str::to_owned),
             actor: token.and_then(|token| token.actor()).map(|actor| actor.subject.clone()),
             certificate_sha256: caller.certificate().map(|certificate| certificate.sha256_hex().to_owned()),
         });
+    }
+
+    /// It is refused, and may be told how to come back.
+    pub(crate) fn challenged(&mut self, origin: Option<Origin>, shown: Option<AuthScheme>) {
+        self.place = (origin, shown);
     }
 
     /// Policy permits it.
@@ -421,9 +431,24 @@ impl Trail {
         self.explain(&rejection);
         self.decide(outcome, reason);
         let settings = snapshot.settings();
-        let mut answer = rejection.problem(&settings.realm).answer(&settings.pages, &self.record.request_id);
+        let mut answer =
+            rejection.problem(&self.offer(snapshot)).answer(&settings.pages, &self.record.request_id);
         upstream::incoming::secure(&mut answer.headers, self.scheme);
         answer
+    }
+
+    /// What whoever is refused may do instead.
+    fn offer<'a>(&'a self, snapshot: &'a Snapshot) -> Offer<'a> {
+        let dpop = snapshot.identities().dpop();
+        let (_origin, shown) = &self.place;
+        Offer {
+            realm: &snapshot.settings().realm,
+            scopes: self.route.as_ref().map(|route| route.scopes()).unwrap_or_default(),
+            bound: self.route.as_ref().and_then(|route| route.demand().bound),
+            algorithms: dpop.algorithms(),
+            nonce: dpop.nonce(self.now()),
+            shown: *shown,
+        }
     }
 
     fn decide(&mut self, outcome: Outcome, reason: &str) {

@@ -15,6 +15,7 @@
 
 mod architecture;
 mod attacks;
+mod attacks_tokens;
 mod audit;
 mod calls;
 mod commands;

@@ -5,6 +5,7 @@
 
 mod keys;
 mod mint;
+mod proof;
 mod token_endpoint;
 
 use std::collections::BTreeMap;

@@ -208,6 +208,7 @@ mod tests {
             how: "token".into(),
             token_id: None,
             issuer: None,
+            bound: None,
             actor: None,
             certificate_sha256: None,
         });

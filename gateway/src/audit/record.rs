@@ -80,6 +80,9 @@ pub struct CallerPart {
     /// The token's issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
+    /// What the token is bound to: certificate, dpop, or both; absent when whoever bears it may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<String>,
     /// Who acts for the caller (RFC 8693 section 4.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
@@ -255,6 +258,7 @@ mod tests {
             how: "token".into(),
             token_id: Some("t-1".into()),
             issuer: None,
+            bound: None,
             actor: None,
             certificate_sha256: None,
         });
@@ -306,7 +310,7 @@ mod tests {
                 listener: text(4),
                 caller: part[2].then(|| CallerPart {
                     id: text(5), kind: text(6), how: text(7),
-                    token_id: some(0), issuer: some(1), actor: some(3), certificate_sha256: some(4),
+                    token_id: some(0), issuer: some(1), bound: some(2), actor: some(3), certificate_sha256: some(4),
                 }),
                 call: CallPart {
                     method: text(8),

@@ -6,6 +6,7 @@
 mod credential;
 mod issuer;
 mod listener;
+mod tokens;
 mod upstream;
 mod vault;
 
@@ -19,6 +20,7 @@ use serde::Deserialize;
 pub(super) use credential::{Credential, CredentialForm};
 pub(super) use issuer::{ClaimType, Document, Issuer, Keys, Typ};
 pub(super) use listener::{KeyPair, Listener, ListenerTls};
+pub(super) use tokens::Tokens;
 pub(super) use upstream::{Upstream, UpstreamTls};
 pub(super) use vault::{Vault, VaultAppRole, VaultAuth, VaultCertificate, VaultJwt, VaultKubernetes};
 
@@ -46,6 +48,9 @@ pub(in crate::config) struct Gateway {
     /// The authorization servers whose tokens are accepted, by name.
     #[serde(default)]
     pub(in crate::config) issuers: BTreeMap<String, Issuer>,
+    /// What is asked of access tokens, whoever issued them.
+    #[serde(default)]
+    pub(in crate::config) tokens: Tokens,
     /// The services behind the gateway, by the name that contracts use.
     #[serde(default)]
     pub(in crate::config) upstreams: BTreeMap<String, Upstream>,

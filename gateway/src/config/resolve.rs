@@ -2,6 +2,7 @@
 
 mod issuer;
 mod keyring;
+mod tokens;
 mod upstream;
 mod vault;
 
@@ -68,6 +69,7 @@ impl Resolve<'_> {
             contracts,
             insecure_unpublished_contracts,
             issuers,
+            tokens,
             upstreams,
             credentials,
             vault,
@@ -87,6 +89,7 @@ impl Resolve<'_> {
         let listeners = self.listeners(listeners);
         let limits = self.limits(&limits);
         let claims = self.claims(&issuers);
+        let dpop = self.dpop(tokens);
         let issuers: Vec<Option<IssuerSettings>> =
             issuers.into_iter().map(|(name, issuer)| self.issuer(name, issuer)).collect();
         let known: Vec<String> = credentials.keys().cloned().collect();
@@ -106,6 +109,7 @@ impl Resolve<'_> {
             admin: admin?,
             issuers: issuers.into_iter().collect::<Option<_>>()?,
             claims,
+            dpop,
             upstreams: upstreams.into_iter().collect::<Option<_>>()?,
             credentials: credentials.into_iter().collect::<Option<_>>()?,
             vault,
@@ -178,10 +182,12 @@ impl Resolve<'_> {
                 "name the networks of your load balancers in `trusted_hops`",
             );
         }
+        let origins = self.origins(&at, &written.origins);
         let tls = written.tls.map(|tls| self.listener_tls(&name, tls));
         let raw::Listener { address, http2, proxy_protocol, trusted_hops, .. } = written;
         let trusted_hops = TrustedHops::new(trusted_hops);
-        ListenerSettings { name, address, tls, http2: http2.unwrap_or(true), proxy_protocol, trusted_hops }
+        let http2 = http2.unwrap_or(true);
+        ListenerSettings { name, address, origins, tls, http2, proxy_protocol, trusted_hops }
     }
 
     fn audit(&mut self, written: raw::Audit) -> Option<LogSettings> {

@@ -11,7 +11,7 @@ use crate::audit::LogSettings;
 use crate::contract::publish::Unpublished;
 use crate::credential::CredentialSettings;
 use crate::edge::{HeadLimits, TrustedHops};
-use crate::identity::IssuerSettings;
+use crate::identity::{DpopSettings, IssuerSettings, Origin};
 use crate::keyring::Source;
 use crate::policy::ValueType;
 use crate::problem::Pages;
@@ -37,6 +37,8 @@ pub struct Settings {
     pub issuers: Vec<IssuerSettings>,
     /// Claims that policies may use, of any issuer.
     pub claims: Vec<(String, ValueType)>,
+    /// What is asked of proofs of possession.
+    pub dpop: DpopSettings,
     /// What stands behind the gateway.
     pub upstreams: Vec<UpstreamSettings>,
     /// What it is shown.
@@ -89,6 +91,8 @@ pub struct ListenerSettings {
     pub name: String,
     /// Where it listens.
     pub address: SocketAddr,
+    /// The origins it is reached under; none are those of its certificates, or of loopback.
+    pub origins: Vec<Origin>,
     /// Its certificates; none means no TLS, which was asked for by name.
     pub tls: Option<ListenerTlsSettings>,
     /// Whether HTTP/2 is offered.
@@ -159,6 +163,8 @@ pub(super) mod default {
     /// Those that RFC 8725 and RFC 9068 leave: no `none`, no HMAC; ES384 and longer hashes where asked for.
     pub(crate) const ALGORITHMS: &[Algorithm] =
         &[Algorithm::Es256, Algorithm::EdDsa, Algorithm::Ps256, Algorithm::Rs256];
+    /// What browsers and current libraries make keys for; RS256 is left to issuers that know no better.
+    pub(crate) const DPOP_ALGORITHMS: &[Algorithm] = &[Algorithm::Es256, Algorithm::EdDsa, Algorithm::Ps256];
     /// Beside `gateway.yaml`, as in this repository.
     pub(crate) const POLICIES: &str = "policies";
     /// Likewise.

@@ -12,6 +12,7 @@
 //! ```
 
 mod adapt;
+mod assurance;
 mod brownout;
 mod catalogue;
 mod choose;
@@ -58,6 +59,7 @@ mod sample;
 #[cfg(test)]
 mod tables;
 
+pub use assurance::{SignIn, TokenBinding};
 pub use brownout::{Brownout, POSITIONS};
 pub use catalogue::{Catalogue, Chosen, Matched, NoMatch};
 pub use choose::{NoVersion, VersionFault};

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::assurance::{SignIn, TokenBinding};
 use super::field::WrittenFieldLife;
 use super::lifecycle::WrittenLifecycle;
 use super::version::WrittenVersioning;
@@ -25,6 +26,10 @@ pub struct Settings {
     pub upstream_base: Option<String>,
     /// The kinds of callers that the operation serves.
     pub kinds: KindSet,
+    /// What a caller's token must be bound to, whoever calls.
+    pub token_binding: Option<TokenBinding>,
+    /// How a person must have signed in.
+    pub sign_in: Option<SignIn>,
     /// What one call takes from the caller's rate plan.
     pub cost: NonZeroU32,
     /// Limits of the operation itself, beside those of the caller's rate plan.
@@ -170,6 +175,11 @@ pub(super) struct WrittenSettings {
     /// The kinds of callers that are served; machines only, when not said.
     #[schemars(length(min = 1))]
     kinds: Option<Vec<Kind>>,
+    /// What a caller's token must be bound to, so that whoever steals it cannot use it: `certificate`, `dpop` or
+    /// `either`. A caller's own rule in `callers.yaml` holds as well.
+    token_binding: Option<TokenBinding>,
+    /// How a person must have signed in: others are asked to sign in again, and how.
+    sign_in: Option<SignIn>,
     /// What one call takes from the caller's rate plan.
     cost: Option<NonZeroU32>,
     /// Limits of the operation itself.
@@ -237,6 +247,8 @@ impl WrittenSettings {
             upstream,
             upstream_base,
             kinds,
+            token_binding,
+            sign_in,
             cost,
             limits,
             strictness,
@@ -259,6 +271,8 @@ impl WrittenSettings {
             upstream: upstream.or_else(|| document.upstream.clone())?,
             upstream_base: upstream_base.or_else(|| document.upstream_base.clone()),
             kinds: kinds.map_or(KindSet::MACHINES, |kinds| kinds.into_iter().collect()),
+            token_binding: token_binding.or(document.token_binding),
+            sign_in: sign_in.or_else(|| document.sign_in.clone()),
             cost: cost.or(document.cost).unwrap_or(NonZeroU32::MIN),
             limits: limits.or_else(|| document.limits.clone()).unwrap_or_default(),
             strictness: strictness.or(document.strictness).unwrap_or(Strictness::Enforce),
@@ -362,6 +376,9 @@ mod tests {
             ("kinds: []", "t.yaml:1:8"),
             ("kinds: [robot]", "t.yaml:1:9"),
             ("cost: 0", "t.yaml:1:7"),
+            ("token_binding: bearer", "t.yaml:1:16"),
+            ("sign_in: {}", "t.yaml:1:10"),
+            ("sign_in: {arc: [x]}", "unknown key `arc`"),
             ("deadline: 5", "t.yaml:1:11"),
             ("upstream_base: ../admin", "t.yaml:1:16"),
             ("lifecycle: {sunst: x}", "unknown key `sunst`"),
@@ -376,9 +393,17 @@ mod tests {
     #[test]
     fn the_schema_for_editors_knows_every_key() {
         let schema = extension_schema().to_string();
-        for key in
-            ["upstream_base", "unknown_parameters", "lifecycle", "successor", "personal", "watched", "window"]
-        {
+        for key in [
+            "upstream_base",
+            "token_binding",
+            "sign_in",
+            "unknown_parameters",
+            "lifecycle",
+            "successor",
+            "personal",
+            "watched",
+            "window",
+        ] {
             assert!(schema.contains(&format!("\"{key}\"")), "{key}");
         }
     }

@@ -27,6 +27,8 @@ pub struct Connection {
     /// The address the gateway believes: the socket's, or the one a PROXY header named.
     address: IpAddr,
     encrypted: bool,
+    /// The port of the gateway's end.
+    port: u16,
     certificate: OnceLock<Presented>,
     _counted: (Slot, ConnectionOpen),
 }
@@ -56,9 +58,10 @@ impl Connection {
         listener: usize,
         address: IpAddr,
         encrypted: bool,
+        port: u16,
         counted: (Slot, ConnectionOpen),
     ) -> Self {
-        Self { listener, address, encrypted, certificate: OnceLock::new(), _counted: counted }
+        Self { listener, address, encrypted, port, certificate: OnceLock::new(), _counted: counted }
     }
 
     /// The place of its listener in the configuration.
@@ -77,6 +80,12 @@ impl Connection {
     #[must_use]
     pub const fn encrypted(&self) -> bool {
         self.encrypted
+    }
+
+    /// The port of the gateway's end.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
     }
 
     /// Keeps the chain that the handshake verified. A leaf that cannot be read as an identity is no

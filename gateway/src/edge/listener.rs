@@ -127,7 +127,9 @@ impl Accept {
         let Some(address) = self.client(&mut stream, peer, time).await else { return };
         let encrypted = self.settings.tls.is_some();
         let open = self.edge.gateway.metrics().connection_open();
-        let connection = Arc::new(Connection::new(self.index, address, encrypted, (slot, open)));
+        // A socket that does not know its own end has none that a name could fit.
+        let port = stream.local_addr().map_or(0, |own| own.port());
+        let connection = Arc::new(Connection::new(self.index, address, encrypted, port, (slot, open)));
         let mut plain = PlainStream::from(stream);
         if connection.travel_with(&mut plain).is_err() {
             return;

@@ -12,6 +12,7 @@ mod head;
 mod http1;
 mod http2;
 mod listener;
+mod origin;
 mod proxy_protocol;
 mod streamed;
 mod tls;
@@ -26,6 +27,7 @@ pub use client_address::{TrustedHops, client_address};
 pub use connection::{Connection, NotTrusted, Slots};
 pub use head::{HeadClass, HeadFault, HeadLimits};
 pub use listener::{Bound, listen};
+pub use origin::origin;
 pub use tls::{ClientTrust, ListenerTls};
 
 use crate::gateway::Gateway;

@@ -39,6 +39,8 @@ struct Holdings {
 pub(super) struct Made {
     pub(super) server: Arc<ServerConfig>,
     trust: Option<Arc<ClientTrust>>,
+    /// The host names of the certificates.
+    names: Arc<[String]>,
     /// The generations of the holdings.
     of: Vec<u64>,
 }
@@ -84,6 +86,12 @@ impl ListenerTls {
             Ok(made) => self.made.store(Arc::new(made)),
             Err(fault) => tracing::error!(%fault, "the TLS of a listener cannot be renewed"),
         }
+    }
+
+    /// The host names of the certificates it shows, wildcards among them.
+    #[must_use]
+    pub fn names(&self) -> Arc<[String]> {
+        Arc::clone(&self.made.load().names)
     }
 
     /// What decides whether a client certificate is trusted, if the listener asks for one.
@@ -168,12 +176,14 @@ fn make(holdings: &Holdings, http2: bool) -> Result<Made, rustls::Error> {
         Some(trust) => builder.with_client_cert_verifier(Arc::clone(&trust.verifier)),
         None => builder.with_no_client_auth(),
     };
-    let mut server = builder.with_cert_resolver(Arc::new(Shown::of(&holdings.shown)));
+    let shown = Shown::of(&holdings.shown);
+    let names = shown.by_name.iter().map(|(name, _)| name.clone()).collect();
+    let mut server = builder.with_cert_resolver(Arc::new(shown));
     server.alpn_protocols =
         if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
     // Early data can be replayed by whoever recorded it (RFC 8446 section 8).
     server.max_early_data_size = 0;
-    Ok(Made { server: Arc::new(server), trust, of })
+    Ok(Made { server: Arc::new(server), trust, names, of })
 }
 
 fn client_trust(holdings: &Holdings) -> Result<Option<Arc<ClientTrust>>, rustls::Error> {
@@ -228,7 +238,7 @@ impl ResolvesServerCert for Shown {
 }
 
 /// RFC 6125 section 6.4.3: a wildcard stands for exactly the left-most label.
-fn covers(name: &str, asked: &str) -> bool {
+pub(super) fn covers(name: &str, asked: &str) -> bool {
     match name.strip_prefix("*.") {
         None => name.eq_ignore_ascii_case(asked),
         Some(parent) => asked

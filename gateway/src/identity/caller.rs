@@ -8,19 +8,40 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use jiff::Timestamp;
-use subtle::ConstantTimeEq;
 
-use super::bearer::bearer;
-use super::callers::{CallerProfile, Callers, Found, Kind};
+use super::authorization;
+use super::callers::{CallerProfile, Callers, Found, FoundToken, Kind};
 use super::certificate::ClientCertificate;
+use super::dpop::{Dpop, NotTaken};
 use super::error::{IdentityError, Stranger};
-use super::token::{Binding, Issuers, Token, TokenFault};
+use super::origin::Origin;
+use super::possession::{self, Bound, PossessionFault};
+use super::token::{Issuers, Token};
 
 /// Everything by which callers of one snapshot are told.
 #[derive(Debug)]
 pub struct Identities {
     callers: Callers,
     issuers: Arc<Issuers>,
+    dpop: Dpop,
+}
+
+/// What an operation asks of whoever calls it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// The proofs: one of these alternatives.
+    pub asked: Vec<Asked>,
+    /// What a token must be bound to, whoever's it is.
+    pub bound: Option<Bound>,
+}
+
+/// How a request came.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Connected<'a> {
+    /// The client certificate of its connection, verified.
+    pub certificate: Option<&'a Arc<ClientCertificate>>,
+    /// Where it was sent, if that is a place which its listener serves; only proofs of possession ask for it.
+    pub origin: Option<&'a Origin>,
 }
 
 /// One alternative of what an operation asks for. Both may be asked for; neither is an open operation.
@@ -36,11 +57,13 @@ pub struct Asked {
 ///
 /// Nobody else can make one:
 /// ```compile_fail,E0451
-/// let forged = gateway::identity::Caller { shown: todo!() };
+/// let forged = gateway::identity::Caller { shown: todo!(), next_nonce: None };
 /// ```
 #[derive(Debug, Clone)]
 pub struct Caller {
     shown: Shown,
+    /// The nonce for its next proof of possession, if that of this one ends.
+    next_nonce: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -93,6 +116,12 @@ impl Caller {
         }
     }
 
+    /// The nonce to make the next proof of possession with, when it is time for another (RFC 9449 section 8.2).
+    #[must_use]
+    pub fn next_nonce(&self) -> Option<&str> {
+        self.next_nonce.as_deref()
+    }
+
     /// How it proved itself, for the record: `none`, `token`, `certificate` or `token+certificate`.
     #[must_use]
     pub const fn how(&self) -> &'static str {
@@ -105,6 +134,13 @@ impl Caller {
     }
 }
 
+/// A token that was shown by whoever it is bound to, and whose it is.
+struct Borne {
+    profile: Arc<CallerProfile>,
+    token: Arc<Token>,
+    next_nonce: Option<String>,
+}
+
 /// A certificate that was shown, and whose it is.
 enum Held<'a> {
     None,
@@ -113,10 +149,16 @@ enum Held<'a> {
 }
 
 impl Identities {
-    /// The callers of a snapshot, and the issuers that outlive it.
+    /// The callers of a snapshot, the issuers that outlive it, and what is asked of proofs of possession.
     #[must_use]
-    pub const fn new(callers: Callers, issuers: Arc<Issuers>) -> Self {
-        Self { callers, issuers }
+    pub const fn new(callers: Callers, issuers: Arc<Issuers>, dpop: Dpop) -> Self {
+        Self { callers, issuers, dpop }
+    }
+
+    /// What judges proofs of possession.
+    #[must_use]
+    pub const fn dpop(&self) -> &Dpop {
+        &self.dpop
     }
 
     /// Whose tokens are accepted.
@@ -131,59 +173,81 @@ impl Identities {
         &self.callers
     }
 
-    /// Who is calling with `request` on a connection with `certificate`, for an operation that asks for one
-    /// of `asked`. An operation that asks for nothing says so with an alternative that does; without any
-    /// alternative it is closed.
+    /// Who is calling with `request`, which came `connected` so, for an operation that asks for this. An operation
+    /// that asks for nothing says so with an alternative that does; without any alternative it is closed.
     ///
     /// # Errors
     /// Nobody is identified: see [`IdentityError`].
     pub async fn identify(
         &self,
-        asked: &[Asked],
+        demand: &Demand,
         request: &Parts,
-        certificate: Option<&Arc<ClientCertificate>>,
+        connected: Connected<'_>,
         now: Timestamp,
     ) -> Result<Caller, IdentityError> {
+        let asked = demand.asked.as_slice();
         let asks_token = asked.iter().any(|one| one.token);
         let asks_certificate = asked.iter().any(|one| one.certificate);
-        let token = if asks_token { self.by_token(request, certificate, now).await? } else { None };
+        let borne =
+            if asks_token { self.by_token(demand.bound, request, connected, now).await? } else { None };
         // A certificate nobody asks for cannot identify, but must not be that of another than the token's.
-        let held = if asks_certificate || token.is_some() {
-            self.by_certificate(certificate, now)?
+        let held = if asks_certificate || borne.is_some() {
+            self.by_certificate(connected.certificate, now)?
         } else {
             Held::None
         };
-        if !asked.iter().any(|one| (!one.token || token.is_some()) && (!one.certificate || held.is_known())) {
-            return Err(held.what_is_missing(asked, token.is_some()));
+        if !asked.iter().any(|one| (!one.token || borne.is_some()) && (!one.certificate || held.is_known())) {
+            return Err(held.what_is_missing(asked, borne.is_some()));
         }
-        let shown = match (token, held) {
-            (None, Held::None | Held::Stranger(_)) => Shown::Nothing,
-            (Some((profile, token)), Held::None | Held::Stranger(_)) => Shown::Token(profile, token),
-            (None, Held::Of(profile, certificate)) => Shown::Certificate(profile, Arc::clone(certificate)),
-            (Some((profile, token)), Held::Of(other, certificate)) if profile.index == other.index => {
+        let Some(Borne { profile, token, next_nonce }) = borne else {
+            let shown = match held {
+                Held::None | Held::Stranger(_) => Shown::Nothing,
+                Held::Of(profile, certificate) => Shown::Certificate(profile, Arc::clone(certificate)),
+            };
+            return Ok(Caller { shown, next_nonce: None });
+        };
+        let shown = match held {
+            Held::None | Held::Stranger(_) => Shown::Token(profile, token),
+            Held::Of(other, certificate) if profile.index == other.index => {
                 Shown::Both(profile, token, Arc::clone(certificate))
             }
-            (Some((token, _)), Held::Of(certificate, _)) => {
-                return Err(IdentityError::ProofsDisagree { token, certificate });
+            Held::Of(certificate, _) => {
+                return Err(IdentityError::ProofsDisagree { token: profile, certificate });
             }
         };
-        Ok(Caller { shown })
+        Ok(Caller { shown, next_nonce })
     }
 
     async fn by_token(
         &self,
+        bound: Option<Bound>,
         request: &Parts,
-        certificate: Option<&Arc<ClientCertificate>>,
+        connected: Connected<'_>,
         now: Timestamp,
-    ) -> Result<Option<(Arc<CallerProfile>, Arc<Token>)>, IdentityError> {
-        let Some(token) = bearer(request).map_err(IdentityError::BadRequest)? else { return Ok(None) };
-        let token = self.issuers.verify(token, now).await?;
-        check_binding(&token, certificate)?;
-        match self.callers.index().by_token(&token) {
-            Found::One(profile) => Ok(Some((Arc::clone(profile), token))),
-            Found::Nobody => Err(IdentityError::UnknownCaller(Stranger::Token(token))),
-            Found::Several => Err(IdentityError::AmbiguousCaller(Stranger::Token(token))),
+    ) -> Result<Option<Borne>, IdentityError> {
+        let Some(shown) = authorization::shown(request).map_err(IdentityError::BadRequest)? else {
+            return Ok(None);
+        };
+        let token = self.issuers.verify(shown.token, now).await?;
+        // Only who holds a good token makes us look at a proof, which costs a signature.
+        let proven = possession::check(shown, &token, request, connected, &self.dpop, now)
+            .map_err(IdentityError::Possession)?;
+        let (profile, terms) = match self.callers.index().by_token(&token) {
+            FoundToken::One(profile, terms) => (Arc::clone(profile), terms),
+            FoundToken::Nobody => return Err(IdentityError::UnknownCaller(Stranger::Token(token))),
+            FoundToken::Several => return Err(IdentityError::AmbiguousCaller(Stranger::Token(token))),
+        };
+        if let Some(proven) = &proven {
+            self.dpop.take(&profile.id, proven, now).map_err(|refused| match refused {
+                NotTaken::Fault(fault) => IdentityError::Possession(PossessionFault::Proof(fault)),
+                NotTaken::TooMany => IdentityError::TooManyProofs,
+            })?;
         }
+        let demanded = [terms.bound, bound].into_iter().flatten();
+        if let Some(unmet) = demanded.into_iter().find(|bound| !bound.is_met_by(token.binding())) {
+            return Err(IdentityError::Possession(PossessionFault::Required(unmet)));
+        }
+        Ok(Some(Borne { profile, token, next_nonce: proven.and_then(|proven| proven.next_nonce) }))
     }
 
     fn by_certificate<'a>(
@@ -204,18 +268,6 @@ impl Identities {
             }
         }
     }
-}
-
-/// RFC 8705 section 3: a token bound to a certificate is good on that certificate's connections only,
-/// whatever the operation asks for.
-fn check_binding(token: &Token, certificate: Option<&Arc<ClientCertificate>>) -> Result<(), IdentityError> {
-    let holds = match token.binding() {
-        Binding::Bearer => true,
-        Binding::Certificate(thumbprint) => {
-            certificate.is_some_and(|certificate| bool::from(certificate.sha256().ct_eq(&thumbprint)))
-        }
-    };
-    if holds { Ok(()) } else { Err(IdentityError::InvalidToken(TokenFault::Binding)) }
 }
 
 impl Held<'_> {

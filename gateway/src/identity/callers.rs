@@ -19,9 +19,9 @@ use crate::diagnostic::Diagnostics;
 use crate::document::Document;
 use crate::identity::attribute::AttributeValue;
 
-pub(super) use index::Found;
 use index::Index;
-pub use proof::{CertificateProof, ClaimProof, Proof, TokenProof};
+pub(super) use index::{Found, FoundToken};
+pub use proof::{CertificateProof, ClaimProof, Proof, Terms, TokenProof};
 
 /// Everyone who may call.
 #[derive(Debug, Clone)]

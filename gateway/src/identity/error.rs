@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::bearer::RequestFault;
+use super::authorization::RequestFault;
 use super::callers::CallerProfile;
 use super::certificate::ClientCertificate;
+use super::possession::PossessionFault;
 use super::token::{Token, TokenFault, Unverified};
 
 /// Why a request has no caller.
@@ -19,6 +20,12 @@ pub enum IdentityError {
     /// The token proves nothing here.
     #[error("the access token is not accepted")]
     InvalidToken(#[source] TokenFault),
+    /// The token is good, and not shown by whoever it is bound to, or not bound as it must be here.
+    #[error("the access token is not shown as it must be")]
+    Possession(#[source] PossessionFault),
+    /// The caller has used more proofs of possession than are remembered.
+    #[error("the caller has used too many proofs of possession")]
+    TooManyProofs,
     /// The operation asks for a client certificate and the connection has none.
     #[error("a client certificate is wanted")]
     CertificateNeeded,
@@ -56,7 +63,7 @@ pub enum Stranger {
     Certificate(Arc<ClientCertificate>),
 }
 
-/// The parameters of a `WWW-Authenticate: Bearer` challenge (RFC 6750 section 3) besides realm and scope.
+/// What a `WWW-Authenticate` challenge says of this request (RFC 6750 section 3, RFC 9449 section 7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Challenge {
     /// `error`; absent when the client has shown nothing (RFC 6750 section 3.1).
@@ -73,6 +80,8 @@ impl IdentityError {
             Self::NoProof => "no-proof",
             Self::BadRequest(fault) => fault.reason(),
             Self::InvalidToken(fault) => fault.reason(),
+            Self::Possession(fault) => fault.reason(),
+            Self::TooManyProofs => "dpop-too-many",
             Self::CertificateNeeded => "certificate-needed",
             Self::CertificateExpired => "certificate-expired",
             Self::UnknownCaller(_) => "caller-unknown",
@@ -84,7 +93,7 @@ impl IdentityError {
 
     /// The challenge that belongs into the answer, where a token could help.
     #[must_use]
-    pub const fn challenge(&self) -> Option<Challenge> {
+    pub fn challenge(&self) -> Option<Challenge> {
         match self {
             Self::NoProof => Some(Challenge { error: None, description: None }),
             Self::BadRequest(fault) => {
@@ -93,7 +102,11 @@ impl IdentityError {
             Self::InvalidToken(fault) => {
                 Some(Challenge { error: Some("invalid_token"), description: Some(fault.advice()) })
             }
-            Self::CertificateNeeded
+            Self::Possession(fault) => {
+                Some(Challenge { error: Some(fault.error()), description: Some(fault.advice()) })
+            }
+            Self::TooManyProofs
+            | Self::CertificateNeeded
             | Self::CertificateExpired
             | Self::UnknownCaller(_)
             | Self::AmbiguousCaller(_)

@@ -9,23 +9,30 @@
 //! subject; anything else is refused as ambiguous, above all a token that could be a machine's or a person's.
 
 mod attribute;
-mod bearer;
+mod authorization;
 mod caller;
 mod callers;
 mod certificate;
+mod dpop;
 mod error;
+mod origin;
+mod possession;
 mod token;
 
 pub use attribute::AttributeValue;
-pub use bearer::RequestFault;
-pub use caller::{Asked, Caller, Identities};
+pub use authorization::{AuthScheme, RequestFault};
+pub use caller::{Asked, Caller, Connected, Demand, Identities};
 pub use callers::{
-    AnswerCheck, AnswerChecks, CallerProfile, Callers, CertificateProof, ClaimProof, Kind, Proof, TokenProof,
+    AnswerCheck, AnswerChecks, CallerProfile, Callers, CertificateProof, ClaimProof, Kind, Proof, Terms,
+    TokenProof,
 };
 pub use certificate::{CertificateFault, ClientCertificate, DnsName, SpiffeId};
+pub use dpop::{DPOP_WINDOW, DPOP_WINDOW_MAX, Dpop, DpopSettings, NoRandomness, NonceRule, ProofFault};
 pub use error::{Challenge, IdentityError, Stranger};
+pub use origin::{HTTP_PORT, HTTPS_PORT, Origin};
+pub use possession::{Bound, PossessionFault};
 pub use token::{
-    ALGORITHMS, Actor, Algorithm, CLOCK_SKEW, CLOCK_SKEW_MAX, ClientIdClaim, FETCH_TIMEOUT, IssuerMistake,
-    IssuerSettings, Issuers, KEYS_AGE_MAX, KeyAge, KeySource, REFRESH_EVERY, REFRESH_EVERY_MIN,
-    RequiredClaim, RequiredClaims, ScopeForm, Token, TokenFault, TypRule,
+    ALGORITHMS, Actor, Algorithm, Binding, CLOCK_SKEW, CLOCK_SKEW_MAX, ClientIdClaim, FETCH_TIMEOUT,
+    IssuerMistake, IssuerSettings, Issuers, KEYS_AGE_MAX, KeyAge, KeySource, REFRESH_EVERY,
+    REFRESH_EVERY_MIN, RequiredClaim, RequiredClaims, ScopeForm, Token, TokenFault, TypRule,
 };

@@ -28,17 +28,19 @@ use ring::digest::{SHA256, digest};
 use crate::document::unique as json;
 
 pub use algorithm::Algorithm;
+pub(super) use claims::instant;
 use compact::Compact;
+pub(super) use compact::Parts as JwsParts;
 pub use fault::TokenFault;
 pub use issuer::KeyAge;
 use issuer::{Issuer, Wanted};
+pub(super) use key::Key;
 pub use settings::{
     ALGORITHMS, CLOCK_SKEW, CLOCK_SKEW_MAX, ClientIdClaim, FETCH_TIMEOUT, IssuerMistake, IssuerSettings,
     KEYS_AGE_MAX, KeySource, REFRESH_EVERY, REFRESH_EVERY_MIN, RequiredClaim, RequiredClaims, ScopeForm,
     TypRule,
 };
-pub(super) use verified::Binding;
-pub use verified::{Actor, Token};
+pub use verified::{Actor, Binding, Token};
 
 /// The issuers whose tokens are accepted, with their keys and the tokens verified so far.
 pub struct Issuers {
@@ -56,7 +58,7 @@ pub(super) enum Unverified {
     NoKeys { issuer: Arc<str> },
 }
 
-type Digest = [u8; 32];
+pub(super) type Digest = [u8; 32];
 
 /// A token whose signature and claims were good, and under which keys.
 #[derive(Clone)]
@@ -187,7 +189,7 @@ impl fmt::Debug for Issuers {
     }
 }
 
-fn sha256(bytes: &[u8]) -> Digest {
+pub(super) fn sha256(bytes: &[u8]) -> Digest {
     let mut out = [0; 32];
     out.iter_mut().zip(digest(&SHA256, bytes).as_ref()).for_each(|(to, from)| *to = *from);
     out

@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
     use crate::contract::NoMatch;
-    use crate::rejection::Rejection;
+    use crate::rejection::{Offer, Rejection};
 
     #[test]
     fn every_refusal_of_a_version_has_its_status() {
@@ -84,7 +84,7 @@ mod tests {
             (of_version(VersionFault::MediaType), 415, "unsupported-media-type"),
         ] {
             let shown = format!("{rejection:?}");
-            let problem = rejection.problem("api");
+            let problem = rejection.problem(&Offer::of_realm("api"));
             assert_eq!((problem.status.as_u16(), problem.kind.slug), (status, slug), "{shown}");
         }
     }
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_brown_out_says_that_it_ends_and_what_replaces_the_version() {
-        let problem = browned_out().problem("api");
+        let problem = browned_out().problem(&Offer::of_realm("api"));
         assert_eq!(problem.headers[RETRY_AFTER], "Mon, 01 Mar 2027 09:00:00 GMT");
         assert_eq!(problem.until, Some("2027-03-01T09:00:00Z".parse().unwrap()));
         assert!(problem.detail.contains("until 2027-03-01T09:00:00Z"), "{}", problem.detail);
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_refusal_for_the_version_lists_those_there_are_and_varies() {
-        let problem = of_version(VersionFault::Unknown).problem("api");
+        let problem = of_version(VersionFault::Unknown).problem(&Offer::of_realm("api"));
         assert_eq!(problem.versions, ["1", "2"]);
         assert_eq!(problem.headers[VARY], "api-version");
         let told = "There is no such version. Say one of these in the header field `api-version`: 1, 2";

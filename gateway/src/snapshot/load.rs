@@ -16,7 +16,7 @@ use crate::credential::{Credentials, Sources, VersionKey};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::document::{Document, token};
 use crate::edge::ListenerTls;
-use crate::identity::{Callers, Identities, Issuers};
+use crate::identity::{Callers, Dpop, Identities, Issuers};
 use crate::keyring::Keyring;
 use crate::policy::{self, Policies};
 use crate::quota::{Limits, Plan, Quotas};
@@ -51,6 +51,7 @@ impl Snapshot {
             callers_file.as_ref().and_then(|file| keep(&mut found, load_callers(&issuer_names, file)));
         let limits = keep(&mut found, load_limits(&settings.policies));
         let issuers = found.keep(load_issuers(&settings, previous));
+        let dpop = found.keep(load_dpop(&settings, previous));
         let keyring = previous.map_or_else(Keyring::new, |previous| Arc::clone(&previous.keyring));
         let upstreams = found.keep(load_upstreams(path, &settings, &keyring, previous));
         let vault = found.keep(load_vault(path, &settings, previous));
@@ -81,7 +82,7 @@ impl Snapshot {
         );
 
         let built = (|| {
-            let (callers, issuers) = (callers?, issuers?);
+            let identities = Identities::new(callers?, Arc::new(issuers?), dpop?);
             let mut sources = settings.sources.clone();
             sources.extend([settings.policies.clone(), settings.contracts.clone()]);
             Some(Self {
@@ -91,7 +92,7 @@ impl Snapshot {
                 contracts: contracts?,
                 standings: standings?,
                 routes: routes?,
-                identities: Identities::new(callers, Arc::new(issuers)),
+                identities,
                 retirement: retirement?,
                 policies: policies?,
                 limits: limits?,
@@ -256,6 +257,12 @@ fn load_issuers(settings: &Settings, previous: Option<&Snapshot>) -> Result<Issu
         }
         mistakes
     })
+}
+
+fn load_dpop(settings: &Settings, previous: Option<&Snapshot>) -> Result<Dpop, Diagnostics> {
+    let before = previous.map(|previous| previous.identities.dpop());
+    Dpop::new(settings.dpop.clone(), before, Timestamp::now())
+        .map_err(|fault| Diagnostic::error(Place::file("gateway.yaml"), fault.to_string()).into())
 }
 
 fn load_upstreams(

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use http::request::Parts;
 use jiff::Timestamp;
 
 pub use route::Route;
@@ -20,8 +21,8 @@ use crate::config::Settings;
 use crate::contract::publish::{self, Name, Standings};
 use crate::contract::{Catalogue, Chosen, Contract, Matched, NoMatch, Target};
 use crate::credential::VersionKey;
-use crate::edge::{ClientTrust, ListenerTls};
-use crate::identity::{Caller, Identities};
+use crate::edge::{self, ClientTrust, Connection, ListenerTls};
+use crate::identity::{Caller, Identities, Origin};
 use crate::keyring::Keyring;
 use crate::policy::{Permit, Policies, Principal};
 use crate::quota::{Admission, Limits, Plan, Quotas};
@@ -167,6 +168,14 @@ impl Snapshot {
     pub(crate) fn renew_trust(&self) {
         self.tls.iter().flatten().for_each(|tls| tls.renew());
         self.upstreams.iter().for_each(Upstream::renew);
+    }
+
+    /// Where a request was sent, if that is a place which its listener serves.
+    #[must_use]
+    pub fn origin(&self, request: &Parts, connection: &Connection) -> Option<Origin> {
+        let listener = self.settings.listeners.get(connection.listener())?;
+        let names = self.listener_tls(connection.listener()).map(|tls| tls.names());
+        edge::origin(request, connection, &listener.origins, names.as_deref().unwrap_or_default())
     }
 
     /// The plan of a caller, by its index.

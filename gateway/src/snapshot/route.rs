@@ -10,7 +10,7 @@ use crate::audit::{Redaction, Strength};
 use crate::contract::{self, Catalogue, Operation, Strictness, Target};
 use crate::credential::{Credential, Credentials};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
-use crate::identity::{self, AnswerCheck, AnswerChecks, Asked, Caller};
+use crate::identity::{self, AnswerCheck, AnswerChecks, Asked, Bound, Caller, Demand};
 use crate::quota::{OperationLimit, OperationLimits};
 use crate::rejection::Rejection;
 use crate::telemetry::{Metrics, OperationMetrics};
@@ -21,7 +21,9 @@ use crate::upstream::{Repeatable, Upstream, Upstreams, incoming, outgoing};
 #[derive(Debug)]
 pub struct Route {
     operation: Arc<Operation>,
-    asked: Vec<Asked>,
+    demand: Demand,
+    /// The scopes that would suffice, with spaces between.
+    scopes: String,
     upstream: Arc<Upstream>,
     credential: Option<Arc<Credential>>,
     allowed: incoming::Allowed,
@@ -90,7 +92,8 @@ fn route(
         })?)),
     };
     Ok(Route {
-        asked: asked(operation),
+        demand: Demand { asked: asked(operation), bound: settings.token_binding.map(bound) },
+        scopes: scopes(operation),
         upstream: Arc::clone(upstream),
         credential: credential.cloned(),
         allowed,
@@ -116,6 +119,21 @@ fn asked(operation: &Operation) -> Vec<Asked> {
     }
 }
 
+/// All scopes that any alternative asks for.
+fn scopes(operation: &Operation) -> String {
+    let tokens = operation.security().iter().filter_map(|one| one.token.as_ref());
+    let scopes: BTreeSet<&str> = tokens.flat_map(contract::Scopes::iter).collect();
+    scopes.into_iter().collect::<Vec<_>>().join(" ")
+}
+
+const fn bound(binding: contract::TokenBinding) -> Bound {
+    match binding {
+        contract::TokenBinding::Certificate => Bound::Certificate,
+        contract::TokenBinding::Dpop => Bound::Dpop,
+        contract::TokenBinding::Either => Bound::Either,
+    }
+}
+
 impl Route {
     /// The operation.
     #[must_use]
@@ -123,10 +141,16 @@ impl Route {
         &self.operation
     }
 
-    /// The proofs it asks for: one of these alternatives.
+    /// What it asks of whoever calls it.
     #[must_use]
-    pub fn asked(&self) -> &[Asked] {
-        &self.asked
+    pub const fn demand(&self) -> &Demand {
+        &self.demand
+    }
+
+    /// The scopes that would suffice for it, with spaces between.
+    #[must_use]
+    pub fn scopes(&self) -> &str {
+        &self.scopes
     }
 
     /// Its own limits, beside those of the caller's plan.

@@ -3,7 +3,7 @@
 //! Fields are added as more is known of the request. Of most there is one each, and the gateway's word takes
 //! the place of the upstream's; `Link`, `Vary` and those of limits are lists that go on where its own end.
 
-use http::header::{HeaderName, LINK, VARY};
+use http::header::{CACHE_CONTROL, HeaderName, LINK, VARY};
 use http::{HeaderMap, HeaderValue};
 
 use crate::contract::{API_VERSION, DEPRECATION, Lifecycle, SUNSET, Used, Versioning};
@@ -66,8 +66,19 @@ impl Told {
         standing.write(&mut self.0);
     }
 
+    /// The nonce to make the next proof of possession with.
+    pub(super) fn nonce(&mut self, nonce: &str) {
+        // Base64url: always a header value.
+        self.0.extend(HeaderValue::from_str(nonce).ok().map(|nonce| (NONCE, nonce)));
+    }
+
     /// Adds all of it to the fields of an answer.
     pub(super) fn write(&self, answer: &mut HeaderMap) {
+        if self.0.contains_key(NONCE) {
+            // RFC 9449 section 8.2: a nonce from a cache is a stale one. A refusal may tell one already.
+            answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            answer.remove(NONCE);
+        }
         for name in [&API_VERSION, &BROWNOUT, &DEPRECATION, &SUNSET] {
             if self.0.contains_key(name) {
                 answer.remove(name);
@@ -79,5 +90,7 @@ impl Told {
     }
 }
 
+/// RFC 9449 section 8.2.
+const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 /// Names the deprecated parameters and properties that a request used: decision 0020.
 const DEPRECATED_USE: HeaderName = HeaderName::from_static("deprecated-use");

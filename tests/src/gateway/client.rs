@@ -96,6 +96,23 @@ impl Client {
         Self { http, base: format!("http://{address}") }
     }
 
+    /// The address of a path, as callers know it.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// A request with a token that is bound to a key, and a proof of the key (RFC 9449 section 7.1).
+    pub fn request_with_proof(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        proof: &str,
+    ) -> reqwest::RequestBuilder {
+        self.request(method, path).header("authorization", format!("DPoP {token}")).header("dpop", proof)
+    }
+
     /// A request to be completed: headers, token, body.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base))

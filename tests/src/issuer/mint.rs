@@ -41,6 +41,11 @@ impl Mint {
             "jti": uuid::Uuid::now_v7().to_string(),
         });
         let header = json!({"typ": "at+jwt", "alg": key.algorithm.name(), "kid": key.kid});
+        Self::of(header, claims, key)
+    }
+
+    /// Whatever it is, signed by `key`.
+    pub(super) fn of(header: Value, claims: Value, key: Arc<SigningKey>) -> Self {
         Self {
             header: object(header),
             claims: object(claims),
@@ -48,6 +53,11 @@ impl Mint {
             signature: Signature::Key(key),
             tampered: false,
         }
+    }
+
+    /// A claim as it stands.
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.claims.get(name)
     }
 
     /// The scopes granted, separated by spaces; an empty text leaves the claim out.

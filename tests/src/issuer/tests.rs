@@ -88,6 +88,27 @@ async fn headers_and_claims_are_as_asked() {
 }
 
 #[tokio::test]
+async fn a_proof_is_of_the_key_that_its_token_is_bound_to() {
+    let issuer = issuer().await;
+    for algorithm in Algorithm::ALL {
+        let key = Arc::new(SigningKey::new(algorithm));
+        let token = issuer.mint("acme").bound_to_key(&key).sign();
+        let proof =
+            Mint::proof(Arc::clone(&key), &http::Method::GET, "https://a.example/x").for_token(&token).sign();
+        let header = decode_header(&proof).unwrap();
+        let jwk = header.jwk.unwrap();
+        let thumbprint = jwk.thumbprint(jsonwebtoken::jwk::ThumbprintHash::SHA256).unwrap();
+        assert_eq!(thumbprint, key.thumbprint(), "{algorithm:?}");
+        let mut validation = Validation::new(header.alg);
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
+        let claims: Value =
+            decode(&proof, &DecodingKey::from_jwk(&jwk).unwrap(), &validation).unwrap().claims;
+        assert_eq!((&claims["htm"], &claims["htu"]), (&json!("GET"), &json!("https://a.example/x")));
+    }
+}
+
+#[tokio::test]
 async fn rotation_replaces_or_adds_keys() {
     let issuer = issuer().await;
     let before = issuer.mint("acme").sign();

@@ -12,6 +12,11 @@ use serde::Deserialize;
 pub(in crate::config) struct Listener {
     /// Address and port, such as `0.0.0.0:443`. Port 0 takes any free port.
     pub(in crate::config) address: SocketAddr,
+    /// The origins under which callers reach it, such as `https://api.example`: what proofs of possession are
+    /// held to, and what its metadata names. Default: the names of its certificates with this port or 443;
+    /// without TLS, loopback addresses.
+    #[serde(default)]
+    pub(in crate::config) origins: Vec<String>,
     /// The certificates shown, and those asked for.
     #[serde(default)]
     pub(in crate::config) tls: Option<ListenerTls>,

@@ -18,6 +18,8 @@ impl Comparison<'_> {
             return;
         }
         self.kinds(old, new);
+        self.token_binding(old, new);
+        self.sign_in(old, new);
         self.unknown_parameters(old, new);
         self.sizes(old, new);
         self.cost(old, new);
@@ -128,6 +130,54 @@ impl Comparison<'_> {
             let sentence = format!("callers of the kind `{kind}` are served too");
             self.about_setting("kind-added", Level::Compatible, Side::Request, places, sentence);
         }
+    }
+
+    /// What a token must be bound to: less leaves more tokens good.
+    fn token_binding(&mut self, old: &Described, new: &Described) {
+        let ((was, old_at), (is, new_at)) =
+            (Self::setting(self.old, old, "token_binding"), Self::setting(self.new, new, "token_binding"));
+        let (before, after) = (was.and_then(Value::as_str), is.and_then(Value::as_str));
+        if before == after {
+            return;
+        }
+        let (rule, level, sentence) = match (before, after) {
+            (_, None) | (Some("certificate" | "dpop"), Some("either")) => (
+                "token-binding-relaxed",
+                Level::Compatible,
+                "tokens that are bound less, or otherwise, are accepted too",
+            ),
+            _ => (
+                "token-binding-required",
+                Level::Breaking,
+                "tokens that are not bound as it now asks are refused",
+            ),
+        };
+        let places = Places::both(&old_at, &new_at);
+        self.about_setting(rule, level, Side::Request, places, sentence.to_owned());
+    }
+
+    /// How a person must have signed in.
+    fn sign_in(&mut self, old: &Described, new: &Described) {
+        let ((was, old_at), (is, new_at)) =
+            (Self::setting(self.old, old, "sign_in"), Self::setting(self.new, new, "sign_in"));
+        if was == is {
+            return;
+        }
+        let (rule, level, sentence) = match (was, is) {
+            (None, _) => (
+                "sign-in-required",
+                Level::Breaking,
+                "persons who signed in otherwise are refused, and asked to sign in again",
+            ),
+            (_, None) => ("sign-in-dropped", Level::Compatible, "however a person signed in will do"),
+            _ => (
+                "sign-in-changed",
+                Level::PossiblyBreaking,
+                "persons must have signed in otherwise, or are asked to sign in again",
+            ),
+        };
+        let places = Places::both(&old_at, &new_at);
+        self.about_setting(rule, level, Side::Request, places, sentence.to_owned());
     }
 
     fn unknown_parameters(&mut self, old: &Described, new: &Described) {

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::document::Document;
+use crate::identity::dpop::{DPOP_WINDOW, DpopSettings, NonceRule};
 use crate::identity::error::Challenge;
+use crate::identity::token::Algorithm;
 use crate::identity::token::testing::*;
 
 const CALLERS: &str = "callers:
@@ -45,7 +47,7 @@ impl World {
         let issuers = Arc::new(server.issuers(|_| {}).await);
         let document = Document::parse("callers.yaml", CALLERS).unwrap();
         let (callers, _) = Callers::load(&document, &["retail", "other"], date(2026, 11, 23)).unwrap();
-        Self { signer, identities: Identities::new(callers, issuers), server }
+        Self { signer, identities: Identities::new(callers, issuers, proofs()), server }
     }
 
     fn request(&self, changes: Value) -> Parts {
@@ -59,11 +61,26 @@ impl World {
         request: &Parts,
         certificate: Option<&Arc<ClientCertificate>>,
     ) -> String {
-        match self.identities.identify(asked, request, certificate, now()).await {
+        match self.identities.identify(&demand(asked), request, connected(certificate), now()).await {
             Ok(caller) => format!("{} by {}", caller.id().unwrap_or("nobody"), caller.how()),
             Err(error) => error.reason().to_owned(),
         }
     }
+}
+
+/// Judges proofs of possession; nonces are for the tests of `dpop`.
+fn proofs() -> Dpop {
+    let settings =
+        DpopSettings { nonce: NonceRule::Off, window: DPOP_WINDOW, algorithms: vec![Algorithm::Es256] };
+    Dpop::new(settings, None, later(-1_000)).unwrap()
+}
+
+fn demand(asked: &[Asked]) -> Demand {
+    Demand { asked: asked.to_vec(), bound: None }
+}
+
+fn connected(certificate: Option<&Arc<ClientCertificate>>) -> Connected<'_> {
+    Connected { certificate, origin: None }
 }
 
 fn bearing(token: &str) -> Parts {
@@ -224,10 +241,13 @@ async fn a_certificate_identifies_by_its_hash() {
     );
     let document = Document::parse("callers.yaml", &text).unwrap();
     let (callers, _) = Callers::load(&document, &[], date(2026, 11, 23)).unwrap();
-    let identities = Identities::new(callers, Arc::new(Issuers::new(vec![], None).unwrap()));
-    let caller = identities.identify(&[CERTIFICATE], &empty(), Some(&shown), now()).await.unwrap();
+    let identities = Identities::new(callers, Arc::new(Issuers::new(vec![], None).unwrap()), proofs());
+    let caller =
+        identities.identify(&demand(&[CERTIFICATE]), &empty(), connected(Some(&shown)), now()).await.unwrap();
     assert_eq!(caller.id(), Some("a"));
-    let other = identities.identify(&[CERTIFICATE], &empty(), Some(&certificate(&[])), now()).await;
+    let other = identities
+        .identify(&demand(&[CERTIFICATE]), &empty(), connected(Some(&certificate(&[]))), now())
+        .await;
     assert_eq!(other.unwrap_err().reason(), "caller-unknown");
 }
 
@@ -272,17 +292,20 @@ async fn a_request_that_shows_a_token_badly_is_told_so() {
 async fn the_clients_part_of_an_error_is_a_challenge_and_names_nobody() {
     let world = World::new().await;
     let expired = world.request(json!({"exp": NOW - 3_600}));
-    let error = world.identities.identify(&[TOKEN], &expired, None, now()).await.unwrap_err();
+    let error =
+        world.identities.identify(&demand(&[TOKEN]), &expired, connected(None), now()).await.unwrap_err();
     let challenge =
         Challenge { error: Some("invalid_token"), description: Some("the access token has expired") };
     assert_eq!((error.reason(), error.challenge()), ("token-expired", Some(challenge)));
     assert_eq!(error.to_string(), "the access token is not accepted");
 
-    let error = world.identities.identify(&[TOKEN], &empty(), None, now()).await.unwrap_err();
+    let error =
+        world.identities.identify(&demand(&[TOKEN]), &empty(), connected(None), now()).await.unwrap_err();
     assert_eq!(error.challenge(), Some(Challenge { error: None, description: None }));
 
     let stranger = world.request(json!({"client_id": "x", "sub": "somebody"}));
-    let error = world.identities.identify(&[TOKEN], &stranger, None, now()).await.unwrap_err();
+    let error =
+        world.identities.identify(&demand(&[TOKEN]), &stranger, connected(None), now()).await.unwrap_err();
     assert_eq!(error.challenge(), None);
     assert!(!format!("{error} {error:?}").contains("somebody"));
     let IdentityError::UnknownCaller(Stranger::Token(token)) = error else { panic!("a stranger") };
@@ -294,9 +317,9 @@ async fn without_keys_nobody_is_blamed() {
     let signer = Signer::new("k", "ES256");
     let server = KeyServer::start(Answer::Status(500)).await;
     let issuers = Arc::new(server.issuers(|_| {}).await);
-    let identities = Identities::new(World::new().await.identities.callers, issuers);
+    let identities = Identities::new(World::new().await.identities.callers, issuers, proofs());
     let request = bearing(&signer.token(&claims(json!({}))));
-    let error = identities.identify(&[TOKEN], &request, None, now()).await.unwrap_err();
+    let error = identities.identify(&demand(&[TOKEN]), &request, connected(None), now()).await.unwrap_err();
     assert_eq!((error.reason(), error.challenge()), ("keys-unavailable", None));
 }
 
@@ -305,7 +328,8 @@ async fn the_caller_carries_what_it_proved() {
     let world = World::new().await;
     let own = certificate(&[dns("client.acme.example")]);
     let request = world.request(json!({}));
-    let caller = world.identities.identify(&[BOTH], &request, Some(&own), now()).await.unwrap();
+    let caller =
+        world.identities.identify(&demand(&[BOTH]), &request, connected(Some(&own)), now()).await.unwrap();
     assert_eq!((caller.id(), caller.kind()), (Some("acme"), Some(Kind::Partner)));
     assert_eq!(caller.token().and_then(|token| token.id()), Some("t1"));
     assert_eq!(caller.certificate().map(|shown| *shown.sha256()), Some(*own.sha256()));
@@ -313,7 +337,8 @@ async fn the_caller_carries_what_it_proved() {
         caller.profile().map(|profile| profile.index),
         world.identities.callers().by_id("acme").map(|p| p.index)
     );
-    let open = world.identities.identify(&[NOTHING], &request, Some(&own), now()).await.unwrap();
+    let open =
+        world.identities.identify(&demand(&[NOTHING]), &request, connected(Some(&own)), now()).await.unwrap();
     assert!(open.profile().is_none() && open.token().is_none() && open.certificate().is_none());
     assert_eq!(world.server.asked(), 1);
 }

@@ -10,9 +10,10 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{Document, token};
 use crate::identity::attribute::AttributeValue;
 use crate::identity::certificate::{DnsName, SpiffeId};
+use crate::identity::possession::Bound;
 
 use super::{
-    AnswerCheck, AnswerChecks, CallerProfile, CertificateProof, ClaimProof, Kind, Proof, TokenProof,
+    AnswerCheck, AnswerChecks, CallerProfile, CertificateProof, ClaimProof, Kind, Proof, Terms, TokenProof,
 };
 
 /// Who may call. A caller that is not here is refused, however good its token or certificate.
@@ -81,6 +82,9 @@ struct TokenEntry {
     subject: Option<String>,
     /// Persons only: a claim, so that one entry serves many.
     claim: Option<ClaimEntry>,
+    /// What the token must be bound to, so that whoever steals it cannot use it: `certificate` (RFC 8705), `dpop`
+    /// (RFC 9449) or `either`. Absent: whoever bears it may use it, unless the operation says otherwise.
+    bound: Option<Bound>,
 }
 
 /// A claim that has this value, or is a list that holds it.
@@ -250,7 +254,11 @@ impl Reader<'_> {
                 return None;
             }
         };
-        if let Some(owner) = self.owners.insert(proof.clone(), id.to_owned()) {
+        let identifying = match &proof {
+            Proof::Token(token) => Proof::Token(token.without_terms()),
+            Proof::Certificate(_) => proof.clone(),
+        };
+        if let Some(owner) = self.owners.insert(identifying, id.to_owned()) {
             self.error(
                 at,
                 format!("this proof is already that of `{owner}`"),
@@ -261,7 +269,7 @@ impl Reader<'_> {
     }
 
     fn token(&mut self, at: &str, kind: Kind, entry: TokenEntry) -> Option<TokenProof> {
-        let TokenEntry { issuer, client_id, subject, claim } = entry;
+        let TokenEntry { issuer, client_id, subject, claim, bound } = entry;
         if !self.issuers.contains(&issuer.as_str()) {
             let place = self.document.place(&format!("{at}/issuer"));
             let told = Diagnostic::error(place, format!("unknown issuer `{issuer}`"));
@@ -279,7 +287,10 @@ impl Reader<'_> {
             (false, Some(_), None, None) => {
                 ("a client does not tell who the person is", "add `subject` or `claim`")
             }
-            _ => return Some(TokenProof { issuer, client_id, subject, claim }),
+            _ => {
+                let terms = Terms { bound };
+                return Some(TokenProof { issuer, client_id, subject, claim, terms });
+            }
         };
         self.error(at, mistake.to_owned(), help);
         None

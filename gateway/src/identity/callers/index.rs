@@ -10,15 +10,26 @@ use std::sync::Arc;
 use crate::identity::certificate::{ClientCertificate, DnsName, SpiffeId};
 use crate::identity::token::Token;
 
-use super::{CallerProfile, CertificateProof, Proof, TokenProof};
+use super::{CallerProfile, CertificateProof, Proof, Terms, TokenProof};
 
-/// Whom a proof identifies.
+/// Whom a certificate identifies.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::identity) enum Found<'a> {
     /// No caller.
     Nobody,
     /// Exactly one.
     One(&'a Arc<CallerProfile>),
+    /// More than one, and nothing that decides between them.
+    Several,
+}
+
+/// Whom a token identifies.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::identity) enum FoundToken<'a> {
+    /// No caller.
+    Nobody,
+    /// Exactly one, and what else the token must show.
+    One(&'a Arc<CallerProfile>, Terms),
     /// More than one, and nothing that decides between them.
     Several,
 }
@@ -79,21 +90,21 @@ impl Index {
     }
 
     /// The caller whose token this is.
-    pub(in crate::identity) fn by_token(&self, token: &Token) -> Found<'_> {
-        let Some(of_issuer) = self.tokens.get(token.issuer()) else { return Found::Nobody };
+    pub(in crate::identity) fn by_token(&self, token: &Token) -> FoundToken<'_> {
+        let Some(of_issuer) = self.tokens.get(token.issuer()) else { return FoundToken::Nobody };
         let client = token.client_id().and_then(|id| of_issuer.by_client.get(id));
         let subject = token.subject().and_then(|id| of_issuer.by_subject.get(id));
         let candidates = client.into_iter().chain(subject).flatten().chain(&of_issuer.by_claim);
         let fitting = candidates.filter(|entry| entry.proof.fits(entry.profile.kind, token));
         let Some(most) = fitting.clone().map(|entry| entry.proof.demands()).max() else {
-            return Found::Nobody;
+            return FoundToken::Nobody;
         };
         let rivals = fitting.filter(|entry| entry.proof.demands() == most);
         match the_one(rivals.clone()) {
-            Found::Several if rivals.clone().all(|entry| !entry.profile.kind.is_machine()) => {
+            FoundToken::Several if rivals.clone().all(|entry| !entry.profile.kind.is_machine()) => {
                 match the_one(rivals.filter(|entry| entry.proof.names_the_subject())) {
-                    Found::One(profile) => Found::One(profile),
-                    Found::Nobody | Found::Several => Found::Several,
+                    found @ FoundToken::One(..) => found,
+                    FoundToken::Nobody | FoundToken::Several => FoundToken::Several,
                 }
             }
             found => found,
@@ -111,8 +122,15 @@ impl Index {
     }
 }
 
-fn the_one<'a>(mut entries: impl Iterator<Item = &'a Entry>) -> Found<'a> {
-    let Some(first) = entries.next() else { return Found::Nobody };
-    let same = entries.all(|other| other.profile.index == first.profile.index);
-    if same { Found::One(&first.profile) } else { Found::Several }
+/// The caller of all these entries, and the terms of the strictest of them.
+fn the_one<'a>(mut entries: impl Iterator<Item = &'a Entry>) -> FoundToken<'a> {
+    let Some(first) = entries.next() else { return FoundToken::Nobody };
+    let mut terms = first.proof.terms();
+    for other in entries {
+        if other.profile.index != first.profile.index {
+            return FoundToken::Several;
+        }
+        terms = terms.stricter(other.proof.terms());
+    }
+    FoundToken::One(&first.profile, terms)
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::identity::certificate::{DnsName, SpiffeId};
+use crate::identity::possession::Bound;
 use crate::identity::token::Token;
 
 use super::Kind;
@@ -23,6 +24,14 @@ pub struct TokenProof {
     pub(super) client_id: Option<String>,
     pub(super) subject: Option<String>,
     pub(super) claim: Option<ClaimProof>,
+    pub(super) terms: Terms,
+}
+
+/// What else a token must show once it is known whose it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Terms {
+    /// What it must be bound to.
+    pub bound: Option<Bound>,
 }
 
 /// A claim that has a value, or is a list that holds it; such as a group, so that one entry serves many.
@@ -43,6 +52,21 @@ pub enum CertificateProof {
     Sha256([u8; 32]),
 }
 
+impl Terms {
+    /// What satisfies both, where one token may be a caller's by two of its proofs.
+    pub(super) fn stricter(self, other: Self) -> Self {
+        let bound = match (self.bound, other.bound) {
+            (None | Some(Bound::Either), Some(bound)) | (Some(bound), None | Some(Bound::Either)) => {
+                Some(bound)
+            }
+            // A key of which each request has a proof does not depend on who ends TLS.
+            (Some(Bound::Dpop), Some(_)) | (Some(_), Some(Bound::Dpop)) => Some(Bound::Dpop),
+            (bound @ Some(Bound::Certificate), Some(Bound::Certificate)) | (bound @ None, None) => bound,
+        };
+        Self { bound }
+    }
+}
+
 impl TokenProof {
     /// The name of the issuer in the configuration.
     #[must_use]
@@ -54,6 +78,17 @@ impl TokenProof {
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.client_id.as_deref()
+    }
+
+    /// What else a token must show that is its caller's by this.
+    #[must_use]
+    pub const fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    /// The same without its terms: two proofs that differ in those alone fit the same tokens.
+    pub(super) fn without_terms(&self) -> Self {
+        Self { terms: Terms::default(), ..self.clone() }
     }
 
     /// Whether `token` is one of a caller of `kind` that proves itself this way.

@@ -38,7 +38,7 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// The algorithm of that name (case-sensitive, RFC 7515 section 4.1.1).
-    pub(super) fn parse(name: &str) -> Option<Self> {
+    pub(in crate::identity) fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "ES256" => Self::Es256,
             "ES384" => Self::Es384,
@@ -52,6 +52,22 @@ impl Algorithm {
             "RS512" => Self::Rs512,
             _ => return None,
         })
+    }
+
+    /// Its name in JOSE headers and in lists of what is accepted.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::EdDsa => "EdDSA",
+            Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+        }
     }
 
     pub(super) const fn is_rsa(self) -> bool {
@@ -87,6 +103,7 @@ mod tests {
             let algorithm = Algorithm::parse(name).unwrap();
             assert_eq!(serde_json::to_value(algorithm).unwrap(), name);
             assert_eq!(format!("{:?}", algorithm.jws()), name);
+            assert_eq!(algorithm.as_str(), name);
             assert_eq!(algorithm.is_rsa(), name.starts_with(['P', 'R']), "{name}");
         }
         for name in

@@ -192,7 +192,10 @@ fn text(claims: &Map<String, Value>, name: &'static str) -> Result<Option<String
 }
 
 /// RFC 7519 section 2: a NumericDate counts seconds, also in fractions.
-fn instant(claims: &Map<String, Value>, name: &'static str) -> Result<Option<Timestamp>, TokenFault> {
+pub(in crate::identity) fn instant(
+    claims: &Map<String, Value>,
+    name: &'static str,
+) -> Result<Option<Timestamp>, TokenFault> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     let whole = value.as_i64().and_then(|seconds| Timestamp::from_second(seconds).ok());
     let read = whole.or_else(|| {
@@ -228,14 +231,22 @@ fn scopes(claims: &Map<String, Value>, form: ScopeForm) -> Result<BTreeSet<Strin
 
 /// A binding that is not understood here cannot be checked, and a bound token is no bearer token.
 fn binding(claims: &Map<String, Value>) -> Result<Binding, TokenFault> {
-    let Some(confirmation) = claims.get("cnf") else { return Ok(Binding::Bearer) };
-    let members = confirmation.as_object().filter(|members| members.len() == 1);
-    let thumbprint = members.and_then(|members| members.get("x5t#S256")).and_then(Value::as_str);
-    thumbprint
-        .and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())
-        .and_then(|hash| <[u8; 32]>::try_from(hash).ok())
-        .map(Binding::Certificate)
-        .ok_or(TokenFault::Binding)
+    let Some(confirmation) = claims.get("cnf") else { return Ok(Binding::default()) };
+    let members =
+        confirmation.as_object().filter(|members| !members.is_empty()).ok_or(TokenFault::Binding)?;
+    let hash = |value: &Value| {
+        let hash = value.as_str().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+        hash.and_then(|hash| <[u8; 32]>::try_from(hash).ok()).ok_or(TokenFault::Binding)
+    };
+    let mut binding = Binding::default();
+    for (name, value) in members {
+        match name.as_str() {
+            "x5t#S256" => binding.certificate = Some(hash(value)?),
+            "jkt" => binding.key = Some(hash(value)?),
+            _ => return Err(TokenFault::Binding),
+        }
+    }
+    Ok(binding)
 }
 
 /// RFC 8693 section 4.1: the actor is an object; who acted before it is nested in it.
@@ -454,7 +465,10 @@ mod tests {
     fn a_binding_that_is_not_understood_refuses_the_token() {
         let strict = rules(|_| {});
         let bound = read(&strict, json!({"cnf": {"x5t#S256": b64([7; 32])}})).unwrap();
-        assert_eq!(bound.binding(), Binding::Certificate([7; 32]));
+        assert_eq!(bound.binding(), Binding { certificate: Some([7; 32]), key: None });
+        let both = read(&strict, json!({"cnf": {"x5t#S256": b64([7; 32]), "jkt": b64([8; 32])}})).unwrap();
+        assert_eq!(both.binding(), Binding { certificate: Some([7; 32]), key: Some([8; 32]) });
+        assert_eq!(both.binding().as_str(), Some("certificate+dpop"));
         for cnf in [
             json!({"jkt": "x"}),
             json!({}),
@@ -463,6 +477,8 @@ mod tests {
             json!({"x5t#S256": format!("{}=", b64([7; 32]))}),
             json!({"x5t#S256": 7}),
             json!({"x5t#S256": b64([7; 32]), "jkt": "x"}),
+            json!({"jkt": b64([7; 32]), "jwk": {}}),
+            json!({"kid": "k"}),
         ] {
             check(&strict, json!({ "cnf": cnf }), Err(TokenFault::Binding));
         }

@@ -23,29 +23,48 @@ pub(super) struct Compact<'a> {
     pub(super) claims: Map<String, Value>,
 }
 
+/// The three parts of any compact JWS whose payload is a JSON object. Nothing in it is true yet.
+pub(in crate::identity) struct Parts<'a> {
+    /// What was signed: header, dot, claims.
+    pub(in crate::identity) signed: &'a str,
+    /// The signature in base64url.
+    pub(in crate::identity) signature: &'a str,
+    pub(in crate::identity) header: Map<String, Value>,
+    pub(in crate::identity) claims: Map<String, Value>,
+}
+
+impl<'a> Parts<'a> {
+    /// RFC 7515 section 3.1: exactly three parts, and none of them empty.
+    pub(in crate::identity) fn of(text: &'a str) -> Option<Self> {
+        let (signed, signature) = text.rsplit_once('.')?;
+        let (header, claims) = signed.split_once('.')?;
+        Some(Self { signed, signature, header: part(header)?, claims: part(claims)? })
+    }
+
+    /// Whether there is a signature. Decoding with its check comes later; `decode` refuses padding, white space
+    /// and bits that nobody signed.
+    pub(in crate::identity) fn has_a_signature(&self) -> bool {
+        !self.signature.is_empty() && URL_SAFE_NO_PAD.decode(self.signature).is_ok()
+    }
+}
+
 impl<'a> Compact<'a> {
     pub(super) fn parse(token: &'a str) -> Result<Self, TokenFault> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenFault::TooLong);
         }
-        let malformed = TokenFault::Malformed;
-        // RFC 7515 section 3.1: exactly three parts, and none of them empty.
-        let (signed, signature) = token.rsplit_once('.').ok_or(malformed)?;
-        let (header, claims) = signed.split_once('.').ok_or(malformed)?;
-        let header = part(header).ok_or(malformed)?;
-        refuse_dangerous(&header)?;
-        let algorithm = match header.get("alg") {
+        let parts = Parts::of(token).ok_or(TokenFault::Malformed)?;
+        refuse_dangerous(&parts.header)?;
+        let algorithm = match parts.header.get("alg") {
             // RFC 8725 sections 3.1, 3.2 and RFC 9068 section 4: an allow-list without `none` and HMAC.
             Some(Value::String(name)) => Algorithm::parse(name).ok_or(TokenFault::Algorithm)?,
             Some(_) | None => return Err(TokenFault::Algorithm),
         };
-        let (key_id, typ) = (text(&header, "kid")?, text(&header, "typ")?);
-        let claims = part(claims).ok_or(malformed)?;
-        // Decoding with the signature's check comes later; the form is checked here. `decode` refuses
-        // padding, white space and bits that nobody signed.
-        if signature.is_empty() || URL_SAFE_NO_PAD.decode(signature).is_err() {
-            return Err(malformed);
+        let (key_id, typ) = (text(&parts.header, "kid")?, text(&parts.header, "typ")?);
+        if !parts.has_a_signature() {
+            return Err(TokenFault::Malformed);
         }
+        let Parts { signed, signature, claims, .. } = parts;
         Ok(Self { signed, signature, algorithm, key_id, typ, claims })
     }
 

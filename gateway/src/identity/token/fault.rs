@@ -42,8 +42,8 @@ pub enum TokenFault {
     /// A claim that policies look at is there in a form they cannot compare.
     #[error("a claim of the token that policies look at is of the wrong form")]
     PolicyClaim,
-    /// Bound to a key that is not this connection's, or in a way that cannot be checked.
-    #[error("the token is bound to a key that was not shown")]
+    /// Bound to a key in a way that cannot be checked.
+    #[error("the token is bound to a key in a way that is not known")]
     Binding,
     /// For another audience.
     #[error("the token is for another audience")]
@@ -80,7 +80,7 @@ impl TokenFault {
             Self::MissingClaim(_) => "token-claim-missing",
             Self::ClaimForm(_) => "token-claim-form",
             Self::PolicyClaim => "token-policy-claim",
-            Self::Binding => "token-binding",
+            Self::Binding => "token-binding-form",
             Self::Audience => "token-audience",
             Self::Expired => "token-expired",
             Self::NotYetValid => "token-not-yet-valid",
@@ -97,7 +97,7 @@ impl TokenFault {
             Self::Malformed => "the access token is not a signed JWT in compact form",
             Self::Type | Self::IdToken => "an access token is wanted, of the type at+jwt",
             // What follows is only found after the signature has been verified.
-            Self::Binding => "the access token is bound to a key that was not shown",
+            Self::Binding => "the access token is bound to a key in a way that is not known here",
             Self::Audience => "the access token is for another audience",
             Self::Expired => "the access token has expired",
             Self::NotYetValid | Self::IssuedInFuture => "the access token is not valid yet",

@@ -18,8 +18,9 @@ use super::json;
 #[derive(Debug, Clone)]
 pub(super) struct KeySet(Vec<Key>);
 
+/// One public key, and the one algorithm it verifies by.
 #[derive(Debug, Clone)]
-struct Key {
+pub(in crate::identity) struct Key {
     id: Option<String>,
     algorithm: Algorithm,
     /// The public key as the verifier wants it.
@@ -68,10 +69,7 @@ impl KeySet {
     /// Whether the signature of `token` is that of the one key it can be of.
     pub(super) fn verify(&self, token: &Compact<'_>) -> Result<(), TokenFault> {
         let key = self.choose(token.key_id.as_deref(), token.algorithm)?;
-        match verify(token.signature, token.signed.as_bytes(), &key.public, key.algorithm.jws()) {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(TokenFault::Signature),
-        }
+        if key.has_signed(token.signed, token.signature) { Ok(()) } else { Err(TokenFault::Signature) }
     }
 
     fn choose(&self, id: Option<&str>, algorithm: Algorithm) -> Result<&Key, TokenFault> {
@@ -92,7 +90,13 @@ impl KeySet {
 }
 
 impl Key {
-    fn parse(jwk: &Map<String, Value>, algorithms: &[Algorithm]) -> Option<Self> {
+    /// Whether `signature`, in base64url, is its signature of `signed`.
+    pub(in crate::identity) fn has_signed(&self, signed: &str, signature: &str) -> bool {
+        verify(signature, signed.as_bytes(), &self.public, self.algorithm.jws()).is_ok_and(|good| good)
+    }
+
+    /// The public key in `jwk`, if it can verify by one of `algorithms` and nothing in it is private.
+    pub(in crate::identity) fn parse(jwk: &Map<String, Value>, algorithms: &[Algorithm]) -> Option<Self> {
         // A private or symmetric key that somebody published is nobody's secret any more.
         if PRIVATE_MEMBERS.iter().any(|name| jwk.contains_key(*name)) || !is_for_verifying(jwk) {
             return None;

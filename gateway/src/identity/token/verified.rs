@@ -27,13 +27,27 @@ pub struct Token {
     pub(super) all: Value,
 }
 
-/// To whose key a token is bound (RFC 7800 `cnf`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::identity) enum Binding {
-    /// Whoever bears it may use it.
-    Bearer,
-    /// Only the connection whose client certificate has this SHA-256 (RFC 8705 section 3.1).
-    Certificate([u8; 32]),
+/// To whose keys a token is bound (RFC 7800 `cnf`): all of those that are named must be shown. Bound to none,
+/// whoever bears it may use it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Binding {
+    /// Only the connection whose client certificate has this SHA-256 (RFC 8705 section 3.1, `x5t#S256`).
+    pub certificate: Option<[u8; 32]>,
+    /// Only with proofs of the key that has this thumbprint (RFC 9449 section 6.1, `jkt`).
+    pub key: Option<[u8; 32]>,
+}
+
+impl Binding {
+    /// What it is bound to, for the record: `certificate`, `dpop` or both; nothing for a bearer token.
+    #[must_use]
+    pub const fn as_str(self) -> Option<&'static str> {
+        match (self.certificate.is_some(), self.key.is_some()) {
+            (false, false) => None,
+            (true, false) => Some("certificate"),
+            (false, true) => Some("dpop"),
+            (true, true) => Some("certificate+dpop"),
+        }
+    }
 }
 
 /// Who acts for the subject of an exchanged token (RFC 8693 section 4.1).
@@ -96,7 +110,9 @@ impl Token {
         self.expires
     }
 
-    pub(in crate::identity) const fn binding(&self) -> Binding {
+    /// To whose keys it is bound.
+    #[must_use]
+    pub const fn binding(&self) -> Binding {
         self.binding
     }
 

@@ -1,4 +1,4 @@
-//! Where in a request may a token stand? In `Authorization`, once, after `Bearer`; nowhere else.
+//! Where in a request may a token stand? In `Authorization`, once, after `Bearer` or `DPoP`; nowhere else.
 //!
 //! It does not look into the token.
 
@@ -12,8 +12,8 @@ pub enum RequestFault {
     /// More than one `Authorization` field.
     #[error("the request has more than one authorization field")]
     Repeated,
-    /// `Authorization: Bearer` that is not followed by exactly one token.
-    #[error("the authorization field does not hold one bearer token")]
+    /// `Authorization: Bearer` or `DPoP` that is not followed by exactly one token.
+    #[error("the authorization field does not hold one access token")]
     Malformed,
     /// A token in the query, where logs and browser histories keep it.
     #[error("the request has an access token in its query")]
@@ -36,14 +36,53 @@ impl RequestFault {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::Repeated => "send the Authorization field once",
-            Self::Malformed => "send one access token as `Authorization: Bearer TOKEN`",
+            Self::Malformed => "send one access token as `Authorization: Bearer TOKEN` or `DPoP TOKEN`",
             Self::InQuery => "send the access token in the Authorization field, never in the query",
         }
     }
 }
 
-/// The bearer token of a request; nothing when there is none or another scheme is used.
-pub(super) fn bearer(request: &Parts) -> Result<Option<&str>, RequestFault> {
+/// How a token is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthScheme {
+    /// As it is (RFC 6750).
+    Bearer,
+    /// With a proof of the key it is bound to (RFC 9449 section 7.1).
+    Dpop,
+}
+
+/// An access token as a request shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shown<'a> {
+    pub(super) scheme: AuthScheme,
+    pub(super) token: &'a str,
+}
+
+impl AuthScheme {
+    /// The scheme of a request's first `Authorization` field, whatever follows it.
+    #[must_use]
+    pub fn of(request: &Parts) -> Option<Self> {
+        let field = request.headers.get(AUTHORIZATION)?.to_str().ok()?;
+        Self::parse(field.split_once(' ').map_or(field, |(scheme, _)| scheme))
+    }
+
+    /// Its name in challenges.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::Dpop => "DPoP",
+        }
+    }
+
+    /// RFC 9110 section 11.1: the scheme is case-insensitive.
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Bearer, Self::Dpop].into_iter().find(|scheme| word.eq_ignore_ascii_case(scheme.as_str()))
+    }
+}
+
+/// The token of a request; nothing when there is none or another scheme is used.
+pub(super) fn shown(request: &Parts) -> Result<Option<Shown<'_>>, RequestFault> {
     // RFC 6750 section 2.3 and RFC 9700 section 4.3.2: a token in a URI leaks, so it is refused.
     if request.uri.query().is_some_and(has_token) {
         return Err(RequestFault::InQuery);
@@ -56,13 +95,10 @@ pub(super) fn bearer(request: &Parts) -> Result<Option<&str>, RequestFault> {
     }
     let Ok(field) = field.to_str() else { return Err(RequestFault::Malformed) };
     let (scheme, rest) = field.split_once(' ').unwrap_or((field, ""));
-    // RFC 9110 section 11.1: the scheme is case-insensitive.
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Ok(None);
-    }
+    let Some(scheme) = AuthScheme::parse(scheme) else { return Ok(None) };
     // RFC 9110 section 11.4: one or more spaces, then token68.
     let token = rest.trim_start_matches(' ');
-    if is_token68(token) { Ok(Some(token)) } else { Err(RequestFault::Malformed) }
+    if is_token68(token) { Ok(Some(Shown { scheme, token })) } else { Err(RequestFault::Malformed) }
 }
 
 fn has_token(query: &str) -> bool {
@@ -97,16 +133,20 @@ mod tests {
 
     #[test]
     fn the_token_of_one_authorization_field_is_taken() {
+        let by = |scheme, token| Some(Shown { scheme, token });
         for (authorization, token) in [
             (vec![], None),
-            (vec![&b"Bearer a.b.c"[..]], Some("a.b.c")),
-            (vec![b"bEARER a.b.c"], Some("a.b.c")),
-            (vec![b"Bearer   a=="], Some("a==")),
+            (vec![&b"Bearer a.b.c"[..]], by(AuthScheme::Bearer, "a.b.c")),
+            (vec![b"bEARER a.b.c"], by(AuthScheme::Bearer, "a.b.c")),
+            (vec![b"Bearer   a=="], by(AuthScheme::Bearer, "a==")),
             (vec![b"Basic dTpw"], None),
-            (vec![b"DPoP a.b.c"], None),
+            (vec![b"DPoP a.b.c"], by(AuthScheme::Dpop, "a.b.c")),
+            (vec![b"dpop a.b.c"], by(AuthScheme::Dpop, "a.b.c")),
             (vec![b"Bearers a"], None),
         ] {
-            assert_eq!(bearer(&request("/", &authorization)), Ok(token), "{authorization:?}");
+            let request = request("/", &authorization);
+            assert_eq!(shown(&request), Ok(token), "{authorization:?}");
+            assert_eq!(AuthScheme::of(&request), token.map(|shown| shown.scheme), "{authorization:?}");
         }
     }
 
@@ -122,22 +162,24 @@ mod tests {
             b"Bearer a=b",
             b"Bearer a\xff",
             b"Bearer \"a\"",
+            b"DPoP",
+            b"DPoP a, DPoP b",
         ];
         for value in malformed {
-            assert_eq!(bearer(&request("/", &[value])), Err(RequestFault::Malformed), "{value:?}");
+            assert_eq!(shown(&request("/", &[value])), Err(RequestFault::Malformed), "{value:?}");
         }
         for pair in [[&b"Bearer a"[..], b"Bearer a"], [b"Basic a", b"Bearer a"], [b"Bearer a", b""]] {
-            assert_eq!(bearer(&request("/", &pair)), Err(RequestFault::Repeated), "{pair:?}");
+            assert_eq!(shown(&request("/", &pair)), Err(RequestFault::Repeated), "{pair:?}");
         }
     }
 
     #[test]
     fn a_token_in_the_query_is_refused_however_it_is_written() {
         for uri in ["/?access_token=a", "/?x=1&access_token", "/?access%5Ftoken=a", "/?%61ccess_token=a"] {
-            assert_eq!(bearer(&request(uri, &[b"Bearer a"])), Err(RequestFault::InQuery), "{uri}");
+            assert_eq!(shown(&request(uri, &[b"Bearer a"])), Err(RequestFault::InQuery), "{uri}");
         }
         for uri in ["/access_token=1", "/?x=access_token", "/?my_access_token=1"] {
-            assert_eq!(bearer(&request(uri, &[])), Ok(None), "{uri}");
+            assert_eq!(shown(&request(uri, &[])), Ok(None), "{uri}");
         }
     }
 
@@ -146,8 +188,8 @@ mod tests {
         fn whatever_is_taken_is_a_token68(value in proptest::collection::vec(0x20_u8..=0xff, 0..40)) {
             prop_assume!(http::HeaderValue::from_bytes(&value).is_ok());
             let parts = request("/", &[&[&b"Bearer "[..], &value[..]].concat()]);
-            if let Ok(token) = bearer(&parts) {
-                prop_assert!(is_token68(token.unwrap()));
+            if let Ok(shown) = shown(&parts) {
+                prop_assert!(is_token68(shown.unwrap().token));
             }
         }
     }
