@@ -4,17 +4,19 @@
 //! later steps ask for, or a [`Rejection`], which ends the path; and whatever happens is recorded before
 //! it is answered.
 
+mod ask;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
 
-use http::HeaderMap;
+use http::StatusCode;
 use http::request::Parts;
 use pingora::proxy::Session;
 use tracing::Instrument;
 
-use crate::contract::{CheckedRequest, Matched, ResponseFault, Strictness, Target};
+use crate::contract::{Matched, ResponseFault, Strictness, Target};
+use crate::credential::Shown;
 use crate::edge::{self, Answer, BodyFault, Connection, HeadFault, Held};
 use crate::gateway::Gateway;
 use crate::identity::{AuthScheme, Caller, Connected};
@@ -24,7 +26,6 @@ use crate::rejection::Rejection;
 use crate::retirement::{Entry, Retired};
 use crate::snapshot::{Route, Snapshot};
 use crate::trail::Trail;
-use crate::upstream::{Call, Reply, UpstreamError};
 
 /// A request that may be made: who makes it, of what, and the proofs that this was decided.
 #[derive(Debug)]
@@ -207,11 +208,7 @@ async fn carry_out(
     trail.used(&used);
     let checked = used.judge(checked).map_err(Rejection::Request)?;
 
-    // The caller's own credentials end here; the upstream's goes in last.
-    let headers = cleared.route.outgoing(parts, &cleared.caller, trail);
-    let reply = forward(cleared, &checked, parts, headers).await;
-    trail.called(&cleared.route, &reply);
-    let reply = reply.map_err(Rejection::Upstream)?;
+    let reply = ask::ask(cleared, &checked, parts, trail).await?;
     if !held.grow(reply.body.len()) {
         return Err(Rejection::NoRoom);
     }
@@ -244,6 +241,13 @@ pub(crate) fn judge(
     }
 }
 
+/// Judges what was shown for a streamed request by the status of its answer. It cannot be sent again.
+pub(crate) async fn accepted(shown: Option<Shown>, status: StatusCode) -> Result<(), Rejection> {
+    let Some(mut shown) = shown else { return Ok(()) };
+    shown.judged_once(status).await;
+    ask::not_refused(status)
+}
+
 /// What can be checked of a request whose body passes in pieces: everything but the body.
 fn check_streamed(parts: &Parts, cleared: &Cleared, trail: &mut Trail) -> Result<(), Rejection> {
     let operation = cleared.route.operation();
@@ -252,28 +256,6 @@ fn check_streamed(parts: &Parts, cleared: &Cleared, trail: &mut Trail) -> Result
     let used = operation.used(parts, &cleared.matched, &cleared.target, None, trail.lifecycle_time());
     trail.used(&used);
     used.judge(checked).map_err(Rejection::Request)
-}
-
-/// The upstream call. It asks for the proofs of the steps before it, so that it cannot be made without them.
-async fn forward(
-    cleared: &Cleared,
-    checked: &CheckedRequest,
-    parts: &Parts,
-    headers: HeaderMap,
-) -> Result<Reply, UpstreamError> {
-    let settings = cleared.route.operation().settings();
-    let target = cleared.route.upstream_target(&cleared.target);
-    let now = Instant::now();
-    let call = Call {
-        method: &parts.method,
-        path_and_query: &target,
-        headers,
-        body: checked.body().clone(),
-        deadline: now.checked_add(settings.deadline).unwrap_or(now),
-        response_bytes_max: settings.response_bytes_max,
-        repeatable: cleared.route.repeatable(),
-    };
-    cleared.route.upstream().call(call).await
 }
 
 /// Records what happened, and only then gives the answer that may leave.

@@ -59,6 +59,7 @@ pub mod gateway;
 pub mod identity;
 pub mod keyring;
 pub mod oauth;
+pub mod orders;
 pub mod policy;
 pub mod problem;
 pub mod quota;

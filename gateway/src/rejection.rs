@@ -11,6 +11,7 @@ use http::{HeaderValue, Method, StatusCode};
 
 use crate::audit::NotRecorded;
 use crate::contract::{NoMatch, RequestFault, ResponseFault, TargetError};
+use crate::credential::Unavailable;
 use crate::edge::{BodyFault, HeadClass, HeadFault, NotTrusted};
 use crate::identity::{Bound, Challenge, IdentityError, PossessionFault, ProofFault};
 use crate::policy::PolicyRefusal;
@@ -52,6 +53,10 @@ pub enum Rejection {
     Body(BodyFault),
     /// The request breaks the contract.
     Request(RequestFault),
+    /// There is nothing to show to the upstream.
+    Credential(Unavailable),
+    /// The upstream does not take what it was shown. That is no fault of the caller's.
+    CredentialRefused,
     /// The upstream gave no answer that can be used.
     Upstream(UpstreamError),
     /// The upstream's answer breaks the contract.
@@ -103,6 +108,8 @@ impl Rejection {
             Self::Body(BodyFault::Broken) => "client-left",
             Self::Body(BodyFault::Overloaded) => "overloaded",
             Self::Request(fault) => fault.reason(),
+            Self::Credential(_) => "credential-unavailable",
+            Self::CredentialRefused => "credential-refused",
             Self::Upstream(error) => error.reason(),
             Self::Response(fault) => fault.reason(),
             Self::NotRecorded(_) | Self::Withheld(_) => "audit-unavailable",
@@ -115,7 +122,12 @@ impl Rejection {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::NotRecorded(_) | Self::Withheld(_) | Self::NoRoom | Self::Internal(_) => Fault::Gateway,
+            Self::NotRecorded(_)
+            | Self::Withheld(_)
+            | Self::NoRoom
+            | Self::Credential(_)
+            | Self::CredentialRefused
+            | Self::Internal(_) => Fault::Gateway,
             Self::Upstream(error) if error.fault == upstream::Fault::Busy => Fault::Gateway,
             Self::Body(BodyFault::Overloaded) | Self::Identity(IdentityError::KeysUnavailable { .. }) => {
                 Fault::Gateway
@@ -184,6 +196,14 @@ impl Rejection {
             Self::Policy(refusal) => policy(&refusal),
             Self::Body(fault) => body(fault),
             Self::Request(fault) => request(fault),
+            Self::Credential(_) => unavailable(
+                "The gateway cannot prove itself to the service behind it at the moment, so nothing was sent on.",
+            ),
+            Self::CredentialRefused => Problem::new(
+                UPSTREAM_FAILED,
+                StatusCode::BAD_GATEWAY,
+                "The service behind the gateway does not accept the gateway at the moment. Nothing was done.",
+            ),
             Self::Upstream(error) => upstream(&error),
             Self::Response(_) => Problem::new(
                 UPSTREAM_BROKEN,

@@ -7,11 +7,12 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use crate::admin::{
-    AddressStatus, AuditStatus, BrownoutStatus, ContractStatus, ExpiryStatus, IssuerStatus, ReloadFault,
-    SnapshotStatus, StatusReport, TroubleStatus, UpstreamStatus, UsageStatus,
+    AddressStatus, AuditStatus, BrownoutStatus, ContractStatus, CredentialStatus, ExpiryStatus, IssuerStatus,
+    ReloadFault, RetiringStatus, SnapshotStatus, StatusReport, TroubleStatus, UpstreamStatus, UsageStatus,
 };
 use crate::audit::Health;
 use crate::contract::Contract;
+use crate::credential::{CredentialState, SourceFault};
 use crate::gateway::Gateway;
 use crate::keyring::{Expiry, Trouble};
 use crate::retirement::{Standing, Window};
@@ -44,6 +45,8 @@ pub fn report(gateway: &Gateway) -> StatusReport {
             .filter(|trouble| trouble.empty)
             .map(|trouble| format!("no {} of {} is held: {}", trouble.what, trouble.name, trouble.reason)),
     );
+    let credentials = credentials(&snapshot, now);
+    not_ready.extend(credentials.iter().filter_map(missing));
     StatusReport {
         version: env!("CARGO_PKG_VERSION"),
         snapshot: SnapshotStatus {
@@ -65,20 +68,27 @@ pub fn report(gateway: &Gateway) -> StatusReport {
         },
         usage: usage(gateway),
         upstreams: snapshot.upstreams().iter().map(upstream).collect(),
-        expiries: expiries(gateway),
+        expiries: expiries(gateway, &credentials),
         keyring_troubles: troubles
             .into_iter()
             .map(|Trouble { what, name, reason, empty: _ }| TroubleStatus { what, name, reason })
             .collect(),
+        credentials,
         not_ready,
     }
 }
 
 /// What ends, the soonest first. Other rooms' rows are added here.
-fn expiries(gateway: &Gateway) -> Vec<ExpiryStatus> {
+fn expiries(gateway: &Gateway, credentials: &[CredentialStatus]) -> Vec<ExpiryStatus> {
     let rows = gateway.keyring().expiries().into_iter();
     let mut rows: Vec<_> =
         rows.map(|Expiry { what, name, ends, source }| ExpiryStatus { what, name, ends, source }).collect();
+    // A secret that can be read anew has no end that anybody must foresee.
+    let failing = credentials.iter().filter(|one| one.last_error.is_some());
+    rows.extend(failing.filter_map(|one| {
+        let (name, ends) = (one.name.clone(), one.ends?);
+        Some(ExpiryStatus { what: "credential", name, ends, source: "secret" })
+    }));
     rows.sort_by_key(|row| row.ends);
     rows
 }
@@ -151,4 +161,41 @@ fn upstream(upstream: &Upstream) -> UpstreamStatus {
         },
     });
     UpstreamStatus { name: upstream.name().to_owned(), addresses: addresses.collect() }
+}
+
+fn credentials(snapshot: &Snapshot, now: Timestamp) -> Vec<CredentialStatus> {
+    let at = Instant::now();
+    let time = |instant: Instant| at_time(instant, at, now);
+    let all = snapshot.credentials().states().into_iter();
+    all.map(|CredentialState { name, source, standing, fault }| CredentialStatus {
+        operations: snapshot.operations_with(&name),
+        name: name.to_string(),
+        source,
+        state: standing.state,
+        version: standing.current.map(|(version, _)| version.to_string()),
+        since: standing.current.map(|(_, since)| time(since)),
+        ends: standing.ends.map(time),
+        next: standing.next.map(|version| version.to_string()),
+        retiring: standing
+            .retiring
+            .map(|(version, until)| RetiringStatus { version: version.to_string(), until: time(until) }),
+        rotations: standing.completed,
+        last_error: fault.as_ref().map(SourceFault::reason),
+    })
+    .collect()
+}
+
+/// What is told of a credential that operations need and that is not there.
+fn missing(credential: &CredentialStatus) -> Option<String> {
+    let CredentialStatus { name, operations, last_error, .. } = credential;
+    let why = last_error.map(|why| format!(" ({why})")).unwrap_or_default();
+    (credential.state == "empty" && *operations > 0)
+        .then(|| format!("no value of the credential {name}{why}, which {operations} operations need"))
+}
+
+/// An instant as a time of day, to the second or so: the two clocks are read one after the other.
+fn at_time(instant: Instant, at: Instant, now: Timestamp) -> Timestamp {
+    let (ahead, behind) = (instant.saturating_duration_since(at), at.saturating_duration_since(instant));
+    let moved = if behind.is_zero() { now.checked_add(ahead) } else { now.checked_sub(behind) };
+    moved.unwrap_or(Timestamp::MAX)
 }

@@ -18,6 +18,7 @@ use crate::audit::{
     Redacted, Strength, UpstreamPart, ViolationPart,
 };
 use crate::contract::{Contract, Field, NoMatch, RequestFault, ResponseFault, Target, Used, Violation};
+use crate::credential::Shown;
 use crate::edge::{self, Answer, Connection};
 use crate::gateway::Gateway;
 use crate::identity::{AuthScheme, Caller, IdentityError, Origin};
@@ -297,9 +298,14 @@ impl Trail {
         self.told.used(used);
     }
 
+    /// The upstream is shown this.
+    pub(crate) fn shows(&mut self, shown: &Shown) {
+        let (name, version) = (shown.name().to_owned(), shown.version().to_string());
+        self.record.credential = Some(CredentialPart { name, version });
+    }
+
     /// The upstream was called.
     pub(crate) fn called(&mut self, route: &Route, reply: &Result<Reply, UpstreamError>) {
-        self.shown(route);
         let name = route.upstream().name().to_owned();
         self.record.upstream = Some(match reply {
             Ok(reply) => UpstreamPart {
@@ -328,7 +334,6 @@ impl Trail {
     /// The upstream of a streamed operation has answered with this status, or failed before it did. The
     /// bodies are still on their way, so their sizes are not known.
     pub(crate) fn streamed(&mut self, route: &Route, status: Option<StatusCode>) {
-        self.shown(route);
         let elapsed = microseconds(self.began.elapsed());
         self.record.upstream = Some(UpstreamPart {
             name: route.upstream().name().to_owned(),
@@ -340,13 +345,6 @@ impl Trail {
             bytes_out: self.record.request_bytes,
             bytes_in: 0,
         });
-    }
-
-    /// What the upstream was shown.
-    fn shown(&mut self, route: &Route) {
-        self.record.credential = route
-            .credential()
-            .map(|used| CredentialPart { name: used.name().to_owned(), version: used.version().to_string() });
     }
 
     /// The upstream's answer breaks the contract; whether it passes is for the operation to say.

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::gateway::Gateway;
-use crate::telemetry::UseCount;
+use crate::snapshot::Snapshot;
+use crate::telemetry::{CredentialGauge, UseCount};
 use crate::usage::{Change, FLUSH_EVERY, Flushed, State};
 
 /// Does the chores until the gateway stops; calls `ready` once the first round is done.
@@ -42,6 +43,22 @@ pub async fn keep_vault(gateway: Arc<Gateway>, mut stopping: watch::Receiver<boo
         tokio::select! {
             _ = stopping.changed() => return,
             _ = tick.tick() => gateway.current().keep_vault().await,
+        }
+    }
+}
+
+/// Keeps what is shown to upstreams good, until the gateway stops.
+pub async fn keep_credentials(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
+    let mut due = tokio::time::interval(CREDENTIALS_EVERY);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = stopping.changed() => return,
+            _ = due.tick() => {
+                let snapshot = gateway.current();
+                snapshot.credentials().refresh().await;
+                tell_credentials(&gateway, &snapshot);
+            }
         }
     }
 }
@@ -81,6 +98,18 @@ fn tell_expiries(gateway: &Gateway) {
         ends.iter().map(|one| (one.what, one.name.as_str(), one.ends)),
         troubles.iter().map(|one| (one.what, one.name.as_str(), one.reason)),
     );
+}
+
+/// Tells the metrics how the credentials are.
+fn tell_credentials(gateway: &Gateway, snapshot: &Snapshot) {
+    let (states, now) = (snapshot.credentials().states(), Instant::now());
+    gateway.metrics().credentials().set(states.iter().map(|state| CredentialGauge {
+        name: &state.name,
+        state: state.standing.state,
+        rotations: state.standing.completed,
+        failing: state.fault.is_some(),
+        left: state.standing.ends.map(|ends| ends.saturating_duration_since(now)),
+    }));
 }
 
 /// Writes down now and then who used what, until the gateway stops.
@@ -131,6 +160,8 @@ pub fn flush_usage(gateway: &Gateway) {
     }
 }
 
+/// Each credential knows by itself when it is due; a file that changes is seen within about this time.
+const CREDENTIALS_EVERY: Duration = Duration::from_secs(1);
 /// Each issuer knows by itself when it is due; this is how often it is asked.
 const KEYS_EVERY: Duration = Duration::from_secs(1);
 /// A session and its leases know by themselves when they are due; this is how often they are asked.

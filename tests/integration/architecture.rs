@@ -19,7 +19,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("retirement", &["diagnostic", "document", "identity", "contract"]),
     ("policy", &["diagnostic", "document", "units", "identity", "contract"]),
     ("quota", &["diagnostic", "document", "units", "identity", "contract"]),
-    ("credential", &["diagnostic", "contract"]),
+    ("credential", &["diagnostic", "oauth", "vault"]),
     ("keyring", &[]),
     // What it is believed for, and what it is shown.
     ("upstream", &["diagnostic", "contract", "credential", "keyring"]),
@@ -53,7 +53,18 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("problem", &["contract", "edge"]),
     (
         "rejection",
-        &["audit", "contract", "edge", "identity", "policy", "problem", "quota", "retirement", "upstream"],
+        &[
+            "audit",
+            "contract",
+            "credential",
+            "edge",
+            "identity",
+            "policy",
+            "problem",
+            "quota",
+            "retirement",
+            "upstream",
+        ],
     ),
     (
         "snapshot",
@@ -83,6 +94,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "audit",
             "contract",
+            "credential",
             "edge",
             "gateway",
             "identity",
@@ -101,6 +113,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "audit",
             "contract",
+            "credential",
             "edge",
             "gateway",
             "identity",
@@ -117,6 +130,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "edge",
         &[
             "config",
+            "credential",
             "diagnostic",
             "exchange",
             "gateway",
@@ -131,10 +145,24 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ),
     ("gateway", &["audit", "config", "edge", "keyring", "reload", "snapshot", "telemetry", "usage"]),
     ("reload", &["diagnostic", "gateway", "snapshot"]),
-    ("upkeep", &["gateway", "telemetry", "usage", "vault"]),
+    ("upkeep", &["gateway", "snapshot", "telemetry", "usage", "vault"]),
     ("drain", &["gateway"]),
     ("admin", &["diagnostic", "telemetry"]),
-    ("status", &["admin", "audit", "contract", "gateway", "keyring", "retirement", "snapshot", "upstream"]),
+    (
+        "status",
+        &[
+            "admin",
+            "audit",
+            "contract",
+            "credential",
+            "gateway",
+            "keyring",
+            "retirement",
+            "snapshot",
+            "upstream",
+        ],
+    ),
+    ("orders", &["admin", "gateway"]),
 ];
 
 /// The only parts that may name Pingora.
@@ -175,7 +203,8 @@ fn pingora_is_named_only_at_the_edges() {
 #[test]
 fn a_status_is_named_only_where_refusals_and_answers_are_made() {
     // 4xx and 5xx in the gateway's own words; rooms that read an upstream's or a key server's answer compare theirs.
-    let allowed = ["rejection", "problem", "admin", "upstream", "contract", "identity", "oauth"];
+    let allowed =
+        ["rejection", "problem", "admin", "upstream", "contract", "identity", "oauth", "credential"];
     let faults: Vec<String> = sources()
         .into_iter()
         .filter(|(_, part)| !allowed.contains(&part.as_str()))

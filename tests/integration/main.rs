@@ -20,6 +20,7 @@ mod audit;
 mod calls;
 mod commands;
 mod contract_diff;
+mod credentials;
 mod discovery;
 mod handshake;
 mod keyring;

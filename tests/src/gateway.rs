@@ -137,6 +137,13 @@ impl Gateway {
         Client::of_admin(self.admin()).get(path).await
     }
 
+    /// Has the admin listener do what stands at `path`.
+    pub async fn order(&self, path: &str) -> Reply {
+        let client = Client::of_admin(self.admin());
+        let order = client.request(http::Method::POST, path).header("content-type", "application/json");
+        client.send(order).await
+    }
+
     /// `/status`.
     pub async fn status(&self) -> Value {
         self.admin_page("/status").await.json()

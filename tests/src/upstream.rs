@@ -6,7 +6,7 @@
 mod answer;
 mod samples;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,12 +15,14 @@ use std::sync::{Arc, Mutex};
 
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::watch;
 
 pub use answer::{Answer, Manner};
 pub use samples::Samples;
 
 use crate::certificates::{Authority, Identity};
 use crate::http1::{Received, Stream, read_request};
+use crate::process::TIME_MAX;
 use crate::seen::Seen;
 use crate::server::Server;
 use crate::tls;
@@ -50,8 +52,18 @@ struct Shared {
     samples: Samples,
     next: Mutex<VecDeque<Change>>,
     always: Mutex<Option<Change>>,
+    lock: Mutex<Option<Lock>>,
+    /// What was shown in `Authorization` so far.
+    shown: watch::Sender<BTreeSet<String>>,
     seen: Seen,
     connections: AtomicU64,
+}
+
+/// What a caller must show, and how it is told that it does not.
+#[derive(Debug)]
+struct Lock {
+    keys: Vec<String>,
+    refusal: u16,
 }
 
 /// Makes an answer of the one the contract's example gives.
@@ -64,6 +76,8 @@ impl Upstream {
             samples: Samples::load(contracts),
             next: Mutex::default(),
             always: Mutex::default(),
+            lock: Mutex::default(),
+            shown: watch::Sender::new(BTreeSet::new()),
             seen: Seen::new(),
             connections: AtomicU64::new(0),
         });
@@ -103,10 +117,17 @@ impl Upstream {
         *self.shared.always.lock().unwrap() = Some(Arc::new(change));
     }
 
+    /// Answers whoever shows one of these values in `Authorization`, and all others with the status `refusal`.
+    pub fn takes_only(&self, keys: &[&str], refusal: u16) {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        *self.shared.lock.lock().unwrap() = Some(Lock { keys, refusal });
+    }
+
     /// Forgets all changes and all requests.
     pub fn reset(&self) {
         self.shared.next.lock().unwrap().clear();
         *self.shared.always.lock().unwrap() = None;
+        *self.shared.lock.lock().unwrap() = None;
         self.shared.seen.forget();
     }
 
@@ -114,6 +135,22 @@ impl Upstream {
     #[must_use]
     pub fn seen(&self) -> Vec<Received> {
         self.shared.seen.all()
+    }
+
+    /// What was shown in `Authorization` so far.
+    #[must_use]
+    pub fn shown(&self) -> BTreeSet<String> {
+        self.shared.shown.borrow().clone()
+    }
+
+    /// Waits until a request that shows `key` in `Authorization` has arrived.
+    ///
+    /// # Panics
+    /// None does within a long time.
+    pub async fn wait_for_key(&self, key: &str) {
+        let mut shown = self.shared.shown.subscribe();
+        let arrived = tokio::time::timeout(TIME_MAX, shown.wait_for(|shown| shown.contains(key))).await;
+        assert!(arrived.is_ok(), "a key was expected that nobody has shown within {TIME_MAX:?}");
     }
 
     /// Waits until `count` requests have arrived.
@@ -136,6 +173,14 @@ impl Upstream {
 
 impl Shared {
     fn answer(&self, request: &Received) -> Answer {
+        if let Some(key) = request.header("authorization") {
+            self.shown.send_if_modified(|shown| shown.insert(key.to_owned()));
+        }
+        if let Some(lock) = &*self.lock.lock().unwrap()
+            && !lock.keys.iter().any(|key| request.header("authorization") == Some(key))
+        {
+            return Answer::problem(lock.refusal);
+        }
         let good = self.samples.answer(request);
         let next = self.next.lock().unwrap().pop_front();
         match next.or_else(|| self.always.lock().unwrap().clone()) {

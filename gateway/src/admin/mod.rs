@@ -1,13 +1,15 @@
 //! How is it, for those who run it: alive, ready, in what state?
 //!
-//! A listener of its own, never the one that callers reach. It only tells: every route is GET, and
-//! what it tells comes from a [`StatusReport`] that its maker fills and from the metrics.
+//! A listener of its own, never the one that callers reach. What it tells comes from a [`StatusReport`] that
+//! its maker fills and from the metrics; what it does are the few [`Orders`] that cannot wait for a file.
 
+mod orders;
 mod report;
 mod server;
 
+pub use orders::{Order, OrderFault, Orders};
 pub use report::{
-    AddressStatus, AuditStatus, BrownoutStatus, ContractStatus, ExpiryStatus, IssuerStatus, ReloadFault,
-    SnapshotStatus, StatusReport, TroubleStatus, UpstreamStatus, UsageStatus,
+    AddressStatus, AuditStatus, BrownoutStatus, ContractStatus, CredentialStatus, ExpiryStatus, IssuerStatus,
+    ReloadFault, RetiringStatus, SnapshotStatus, StatusReport, TroubleStatus, UpstreamStatus, UsageStatus,
 };
 pub use server::{Report, serve};

@@ -37,6 +37,8 @@ pub struct StatusReport {
     pub expiries: Vec<ExpiryStatus>,
     /// What of it cannot be brought up to date; what was good before serves on.
     pub keyring_troubles: Vec<TroubleStatus>,
+    /// What the gateway shows to them.
+    pub credentials: Vec<CredentialStatus>,
     /// Why no traffic should come here now; ready when empty.
     pub not_ready: Vec<String>,
 }
@@ -178,6 +180,45 @@ pub struct AddressStatus {
     pub address: String,
     /// `up`, `down` or `probing`.
     pub state: &'static str,
+}
+
+/// A credential towards upstreams. Never its value.
+#[derive(Debug, Clone, Serialize)]
+pub struct CredentialStatus {
+    /// Its name in gateway.yaml.
+    pub name: String,
+    /// Where it is kept.
+    pub source: String,
+    /// `empty` (nothing to show), `steady`, `trying` (a new version is tried), `aside` (a new version was
+    /// refused and is tried again later) or `overlap` (the version before may still be shown).
+    pub state: &'static str,
+    /// The version that is shown.
+    pub version: Option<String>,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// When it ends, unless it is read anew before.
+    pub ends: Option<Timestamp>,
+    /// The version that is to be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// The version before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retiring: Option<RetiringStatus>,
+    /// Rotations since the start.
+    pub rotations: u64,
+    /// Why its source could not be read the last time.
+    pub last_error: Option<&'static str>,
+    /// How many operations need it.
+    pub operations: usize,
+}
+
+/// A version of a credential that may still be shown where the new one is refused.
+#[derive(Debug, Clone, Serialize)]
+pub struct RetiringStatus {
+    /// The version.
+    pub version: String,
+    /// Until when.
+    pub until: Timestamp,
 }
 
 fn as_list<S: serde::Serializer>(diagnostics: &Diagnostics, serializer: S) -> Result<S::Ok, S::Error> {

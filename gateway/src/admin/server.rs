@@ -9,11 +9,12 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use super::orders::{self, Orders};
 use super::report::StatusReport;
 use crate::telemetry::Metrics;
 
@@ -27,16 +28,22 @@ pub type Report = Arc<dyn Fn() -> StatusReport + Send + Sync>;
 pub async fn serve(
     listener: TcpListener,
     report: Report,
+    orders: Orders,
     metrics: Arc<Metrics>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
+    let ordered = Router::new()
+        .route("/credentials/{name}/rotate", post(orders::rotate))
+        .route_layer(middleware::from_fn(orders::from_an_operator))
+        .with_state(orders);
     let routes = Router::new()
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
         .route("/metrics", get(numbers))
         .route("/status", get(status))
-        .layer(middleware::map_response(guard))
-        .with_state(Asked { report, metrics });
+        .with_state(Asked { report, metrics })
+        .merge(ordered)
+        .layer(middleware::map_response(guard));
     axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
 }
 
@@ -89,6 +96,7 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 
 #[cfg(test)]
 mod tests {
+    use super::super::orders::{Order, OrderFault};
     use super::super::report::{AuditStatus, IssuerStatus, ReloadFault, SnapshotStatus};
     use super::*;
     use crate::diagnostic::{Diagnostic, Place};
@@ -116,8 +124,22 @@ mod tests {
             upstreams: Vec::new(),
             expiries: Vec::new(),
             keyring_troubles: Vec::new(),
+            credentials: Vec::new(),
             not_ready: not_ready.iter().map(|&reason| reason.to_owned()).collect(),
         }
+    }
+
+    fn rotates_odoo() -> Orders {
+        let rotate: Order = Arc::new(|name: String| {
+            Box::pin(async move {
+                match name.as_str() {
+                    "odoo" => Ok(json!({ "version": "8" })),
+                    "sealed" => Err(OrderFault::Failed("vault-sealed".to_owned())),
+                    _ => Err(OrderFault::Unknown),
+                }
+            })
+        });
+        Orders { rotate }
     }
 
     /// Status, head and body of the answer to one request.
@@ -126,10 +148,11 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let done = async { stopped.await.unwrap() };
-        let serving =
-            tokio::spawn(serve(listener, Arc::new(|| report(not_ready)), Arc::new(Metrics::new()), done));
+        let report: Report = Arc::new(|| report(not_ready));
+        let serving = tokio::spawn(serve(listener, report, rotates_odoo(), Arc::new(Metrics::new()), done));
         let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
-        let request = format!("{request} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let (request, fields) = request.split_once('\n').unwrap_or((request, "Host: a\r\n"));
+        let request = format!("{request} HTTP/1.1\r\n{fields}Connection: close\r\n\r\n");
         client.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
@@ -181,7 +204,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_only_tells() {
+    async fn an_order_is_carried_out_for_a_program_only() {
+        let fields = "Host: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 0\r\n";
+        let order = async |name: &str, fields: &str| {
+            let (status, _, body) = ask(&format!("POST /credentials/{name}/rotate\n{fields}"), &[]).await;
+            (status, body)
+        };
+        assert_eq!(order("odoo", fields).await, (200, r#"{"version":"8"}"#.to_owned()));
+        assert_eq!(order("sealed", fields).await, (503, r#"{"error":"vault-sealed"}"#.to_owned()));
+        assert_eq!(order("other", fields).await.0, 404);
+        assert_eq!(order("odoo", "Host: 127.0.0.1\r\nContent-Length: 0\r\n").await.0, 403);
+        assert_eq!(ask(&format!("GET /credentials/odoo/rotate\n{fields}"), &[]).await.0, 405);
+    }
+
+    #[tokio::test]
+    async fn what_tells_only_tells() {
         for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
             for path in ["/health/live", "/health/ready", "/metrics", "/status"] {
                 let (status, head, _) = ask(&format!("{method} {path}"), &[]).await;

@@ -12,11 +12,13 @@ macro_rules! say_as_is {
     ($($said:tt)+) => { $crate::cli::print(format_args!($($said)+)) };
 }
 
+mod admin;
 mod audit;
 mod check;
 mod contract;
 mod explain;
 mod schema;
+mod secrets;
 mod serve;
 mod status;
 
@@ -54,6 +56,9 @@ enum Command {
     /// Look at contracts, change them without breaking who calls them, and see what is live.
     #[command(subcommand)]
     Contract(contract::Contract),
+    /// See how the secrets of a running gateway are, and have one read again now.
+    #[command(subcommand)]
+    Secrets(secrets::Secrets),
 }
 
 /// Which gateway is meant.
@@ -105,6 +110,7 @@ pub fn run() -> ExitCode {
         Command::Schema(command) => command.run(),
         Command::Audit(command) => command.run(),
         Command::Contract(command) => command.run(),
+        Command::Secrets(command) => command.run(),
     }
 }
 
@@ -123,5 +129,7 @@ Examples:
       who still uses what is deprecated, how often, and when last
   gateway audit verify --directory audit --key audit.pub
       proves offline that no record was changed, removed or reordered
+  gateway secrets status
+      which version of each secret is shown, which comes next, and what runs out when
   gateway contract diff contracts/orders/v2 /tmp/orders-v2
       what a change of a contract does to its callers";

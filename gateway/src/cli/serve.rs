@@ -15,7 +15,7 @@ use crate::gateway::Gateway;
 use crate::reload::Reloader;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Metrics};
-use crate::{admin, audit, drain, status, upkeep};
+use crate::{admin, audit, drain, orders, status, upkeep};
 
 /// Serve requests until stopped.
 ///
@@ -84,10 +84,12 @@ impl Serve {
                 let report: admin::Report = Arc::new(move || status::report(&of));
                 // Until the very end: that it stops, and what it still waits for, is told here.
                 let never = std::future::pending();
-                tokio::spawn(admin::serve(admin, report, Arc::clone(gateway.metrics()), never));
+                let orders = orders::of(&gateway);
+                tokio::spawn(admin::serve(admin, report, orders, Arc::clone(gateway.metrics()), never));
                 tokio::spawn(reloader.run(stopping()));
                 tokio::spawn(upkeep::run(Arc::clone(&gateway), move || announce(&ready), stopping()));
                 tokio::spawn(upkeep::keep_keyring(Arc::clone(&gateway), stopping()));
+                tokio::spawn(upkeep::keep_credentials(Arc::clone(&gateway), stopping()));
                 tokio::spawn(upkeep::keep_usage(Arc::clone(&gateway), stopping()));
                 tokio::spawn(upkeep::keep_vault(Arc::clone(&gateway), stopping()));
                 drain::run(&gateway).await;

@@ -1,6 +1,5 @@
 //! `gateway status`: what runs out when?
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Format, Settings};
-use crate::config::Outline;
+use super::Format;
+use super::admin::Running;
 use crate::units::Span;
 
 /// Ask a running gateway what of its certificates, roots, revocation lists and credentials ends when, and
@@ -21,10 +20,7 @@ use crate::units::Span;
 #[derive(Debug, Args)]
 pub(super) struct Status {
     #[command(flatten)]
-    settings: Settings,
-    /// The admin listener, if it is not the one that the file names: 127.0.0.1:9901
-    #[arg(long, value_name = "ADDRESS")]
-    admin: Option<SocketAddr>,
+    running: Running,
     /// What is soon: 14d, 36h
     #[arg(long, value_name = "TIME", default_value = "14d")]
     within: Span,
@@ -79,34 +75,8 @@ impl Status {
     }
 
     fn ask(&self) -> Result<Told, String> {
-        let address = match self.admin.or_else(|| Outline::read(&self.settings.config).admin) {
-            Some(address) if address.port() != 0 => address,
-            _ => {
-                return Err(
-                    "no admin listener with a port is named\n  help: --admin 127.0.0.1:9901".to_owned()
-                );
-            }
-        };
-        let no_answer = |fault: &dyn std::error::Error| {
-            format!(
-                "the gateway at {address} does not answer: {fault}\n  help: is it running? --admin names another"
-            )
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|fault| fault.to_string())?;
-        runtime.block_on(async {
-            let client = reqwest::Client::builder()
-                .no_proxy()
-                .redirect(reqwest::redirect::Policy::none())
-                .timeout(ANSWER_TIME)
-                .build()
-                .map_err(|fault| fault.to_string())?;
-            let answer = client.get(format!("http://{address}/status")).send().await;
-            let answer =
-                answer.and_then(reqwest::Response::error_for_status).map_err(|fault| no_answer(&fault))?;
-            let body = answer.bytes().await.map_err(|fault| no_answer(&fault))?;
-            serde_json::from_slice(&body).map_err(|fault| no_answer(&fault))
-        })
+        let told = self.running.ask("/status")?;
+        serde_json::from_value(told).map_err(|fault| format!("this is no status of a gateway: {fault}"))
     }
 
     fn print(&self, told: Told) -> ExitCode {
@@ -165,8 +135,6 @@ fn left(time: SignedDuration) -> String {
 
 /// The exit code where nobody answers.
 const NO_ANSWER: u8 = 2;
-/// The admin listener answers from memory.
-const ANSWER_TIME: Duration = Duration::from_secs(10);
 const HEADER: &str = "ENDS                        LEFT         WHAT                  SOURCE   NAME";
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! From what is written to what it means: defaults, files, references, and what can never work.
 
+mod credential;
 mod issuer;
 mod keyring;
 mod tokens;

@@ -221,6 +221,12 @@ pub(super) mod default {
     pub(crate) const UPSTREAM_IDLE: Duration = Duration::from_secs(30);
     /// What a mid-sized Odoo with its workers bears.
     pub(crate) const IN_FLIGHT: usize = 100;
+    /// Faster would be an attack on whoever keeps the secrets.
+    pub(crate) const CREDENTIAL_REFRESH_MIN: Duration = Duration::from_secs(1);
+    /// Servers that share a secret learn of a new one within minutes.
+    pub(crate) const CREDENTIAL_OVERLAP: Duration = Duration::from_secs(600);
+    /// A Vault that is down for a night does not stop the shop; one that is forgotten does.
+    pub(crate) const CREDENTIAL_AGE: Duration = Duration::from_secs(86_400);
     /// The custom of the field.
     pub(crate) const IDENTITY_HEADER: &str = "x-caller";
     /// A renewal is done long before it matters, and whoever waits for a secret is a chore.

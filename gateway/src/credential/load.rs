@@ -1,18 +1,18 @@
-//! Are all the secrets there, and can they be sent? Reads every one at load, and says all that is wrong.
+//! Are all the secrets that are kept here there, and can they be sent? Reads them at load, and says all that
+//! is wrong. What is kept elsewhere is read once the gateway runs.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
-use std::fmt;
-use std::fs::{File, Metadata};
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderName;
-use zeroize::Zeroizing;
 
+use super::edition::Form;
+use super::grant::GrantSettings;
+use super::held::{Credential, CredentialState};
+use super::reading::Brought;
 use super::reference::Reference;
-use super::secret::{Credential, Form, Unsendable};
+use super::source::{Exposure, Source, SourceFault, Sources};
 use super::version::VersionKey;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 
@@ -21,22 +21,29 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 pub struct CredentialSettings {
     /// Its name, as upstreams use it.
     pub name: String,
-    /// Where the secret is kept.
-    pub reference: Reference,
+    /// Where it comes from.
+    pub origin: Origin,
     /// The field it is sent in.
     pub header: HeaderName,
     /// How it is written there.
     pub form: Form,
+    /// How often its source is asked anew; absent: as suits the source.
+    pub refresh_every: Option<Duration>,
+    /// How long the old value may still be shown after the new one was taken.
+    pub overlap: Duration,
+    /// How long a value serves that cannot be read anew.
+    pub age_max: Duration,
     /// Where the reference stands, for what is wrong with it.
     pub place: Place,
 }
 
-/// Where references lead.
-pub struct Sources<'a> {
-    /// The folder that relative paths start from.
-    pub base_dir: &'a Path,
-    /// The environment.
-    pub variable: &'a dyn Fn(&str) -> Option<OsString>,
+/// Where a credential comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A secret that is kept somewhere.
+    Kept(Reference),
+    /// A token that an authorization server gives to the gateway itself.
+    Granted(GrantSettings),
 }
 
 /// The credentials of one snapshot.
@@ -44,26 +51,29 @@ pub struct Sources<'a> {
 pub struct Credentials(HashMap<Arc<str>, Arc<Credential>>);
 
 impl Credentials {
-    /// Reads every secret. Blocks on files: for load, never for a request.
+    /// The credentials of a configuration; what is in hand of `previous` stays in hand. Blocks on files: for
+    /// load, never for a request.
     ///
     /// # Errors
     /// Everything wrong with any of them. Beside the credentials come the warnings.
     pub fn load(
         settings: &[CredentialSettings],
         sources: &Sources<'_>,
-        key: &VersionKey,
+        key: &Arc<VersionKey>,
+        previous: Option<&Self>,
     ) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut found = HashMap::with_capacity(settings.len());
         let mut mistakes = Diagnostics::new();
         for one in settings {
-            match load(one, sources, key, &mut mistakes) {
+            let before = previous.and_then(|previous| previous.find(&one.name)).map(Arc::as_ref);
+            match load(one, sources, key, before, &mut mistakes) {
                 Ok(credential) => {
-                    if found.insert(Arc::clone(&credential.name), Arc::new(credential)).is_some() {
+                    if found.insert(Arc::clone(credential.name()), Arc::new(credential)).is_some() {
                         let message = format!("the credential `{}` is defined twice", one.name);
                         mistakes.push(Diagnostic::error(one.place.clone(), message));
                     }
                 }
-                Err(fault) => mistakes.push(fault.at(one)),
+                Err(fault) => mistakes.push(told(&fault, one)),
             }
         }
         mistakes.into_result(Some(Self(found)))
@@ -79,137 +89,77 @@ impl Credentials {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(Arc::as_ref)
     }
-}
 
-/// Why a secret cannot be used.
-enum Fault {
-    Missing(std::io::ErrorKind),
-    NoFile,
-    TooLarge,
-    Unset,
-    Unsendable(Unsendable),
-}
-
-impl Fault {
-    /// Never shows what was read.
-    fn at(self, settings: &CredentialSettings) -> Diagnostic {
-        let name = &settings.name;
-        let (what, help) = match self {
-            Self::Missing(kind) => {
-                (format!("cannot be read: {kind}"), "the path starts from the folder of this file")
-            }
-            Self::NoFile => ("is not in a regular file".into(), "pipes and devices are not read"),
-            Self::TooLarge => (format!("is larger than {SECRET_BYTES_MAX} bytes"), "is it the right file?"),
-            Self::Unset => ("is in a variable that is not set".into(), "set it before the gateway starts"),
-            Self::Unsendable(Unsendable::Empty) => ("is empty".into(), "write the secret, and nothing else"),
-            Self::Unsendable(Unsendable::Control) => (
-                "holds characters that no header field can carry".into(),
-                "one line of printable ASCII is wanted; one line end after it is ignored",
-            ),
-            Self::Unsendable(Unsendable::NoColon) => (
-                "is not of the form `user:password`".into(),
-                "the form `basic` wants both, with a colon between",
-            ),
-        };
-        let message = format!("the secret of the credential `{name}` {what}");
-        Diagnostic::error(settings.place.clone(), message).help(help)
+    /// How each is, by name.
+    #[must_use]
+    pub fn states(&self) -> Vec<CredentialState> {
+        let mut states: Vec<_> = self.0.values().map(|credential| credential.state()).collect();
+        states.sort_by(|a, b| a.name.cmp(&b.name));
+        states
     }
+
+    /// Reads the sources that are due, and returns when that has ended. To be called every second or so.
+    pub async fn refresh(&self) {
+        let mut readings = tokio::task::JoinSet::new();
+        for credential in self.0.values().map(Arc::clone) {
+            readings.spawn(async move { credential.refresh().await });
+        }
+        while readings.join_next().await.is_some() {}
+    }
+}
+
+/// Never shows what was read.
+fn told(fault: &SourceFault, settings: &CredentialSettings) -> Diagnostic {
+    let message = format!("the secret of the credential `{}` {fault}", settings.name);
+    Diagnostic::error(settings.place.clone(), message).help(fault.help())
 }
 
 fn load(
     settings: &CredentialSettings,
     sources: &Sources<'_>,
-    key: &VersionKey,
+    key: &Arc<VersionKey>,
+    previous: Option<&Credential>,
     mistakes: &mut Diagnostics,
-) -> Result<Credential, Fault> {
-    let read = match &settings.reference {
-        Reference::File { path } => {
-            let (secret, exposure) = read_file(&sources.base_dir.join(path))?;
-            if exposure == Exposure::Everybody {
-                let name = &settings.name;
-                let message =
-                    format!("everybody on this machine can read the secret of the credential `{name}`");
-                let warning = Diagnostic::warning(settings.place.clone(), message);
-                mistakes.push(warning.help("take the file's rights from others: chmod o= FILE"));
-            }
-            secret
-        }
-        Reference::Env { name } => read_variable(sources, name)?,
-    };
-    let secret = without_line_end(&read);
-    Ok(Credential {
-        name: settings.name.as_str().into(),
-        version: key.version(&settings.name, secret),
-        header: settings.header.clone(),
-        value: settings.form.value(secret).map_err(Fault::Unsendable)?,
-    })
-}
-
-/// Who can read a file.
-#[derive(PartialEq, Eq)]
-enum Exposure {
-    Few,
-    Everybody,
-}
-
-fn read_file(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Exposure), Fault> {
-    let missing = |error: std::io::Error| Fault::Missing(error.kind());
-    // Asked before opening: to open a pipe would wait for its other end.
-    if !path.metadata().map_err(missing)?.is_file() {
-        return Err(Fault::NoFile);
+) -> Result<Credential, SourceFault> {
+    let source = Source::new(&settings.origin, sources, previous.map(Credential::source))?;
+    if !source.is_local() {
+        return Ok(Credential::new(settings, source, key, previous));
     }
-    let file = File::open(path).map_err(missing)?;
-    let exposure = exposure(&file.metadata().map_err(missing)?);
-    // One allocation of the final size: a buffer that grows would leave copies behind.
-    let mut secret = Zeroizing::new(Vec::with_capacity(SECRET_BYTES_MAX.saturating_add(1)));
-    let one_too_many = u64::try_from(SECRET_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(one_too_many).read_to_end(&mut secret).map_err(missing)?;
-    if secret.len() > SECRET_BYTES_MAX {
-        return Err(Fault::TooLarge);
+    let read = source.read_local(sources.variable)?;
+    if read.exposure == Exposure::Everybody {
+        let name = &settings.name;
+        let message = format!("everybody on this machine can read the secret of the credential `{name}`");
+        let warning = Diagnostic::warning(settings.place.clone(), message);
+        mistakes.push(warning.help("take the file's rights from others: chmod o= FILE"));
     }
-    Ok((secret, exposure))
-}
-
-fn exposure(metadata: &Metadata) -> Exposure {
-    use std::os::unix::fs::PermissionsExt;
-    if metadata.permissions().mode() & 0o004 == 0 { Exposure::Few } else { Exposure::Everybody }
-}
-
-fn read_variable(sources: &Sources<'_>, name: &str) -> Result<Zeroizing<Vec<u8>>, Fault> {
-    let secret = (sources.variable)(name).map(|text| Zeroizing::new(text.into_encoded_bytes()));
-    let secret = secret.ok_or(Fault::Unset)?;
-    if secret.len() > SECRET_BYTES_MAX { Err(Fault::TooLarge) } else { Ok(secret) }
-}
-
-/// Editors and `echo` end a file with one line end that is no part of the secret.
-fn without_line_end(read: &[u8]) -> &[u8] {
-    let Some(line) = read.strip_suffix(b"\n") else { return read };
-    line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-impl fmt::Debug for Sources<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sources").field("base_dir", &self.base_dir).finish_non_exhaustive()
+    let credential = Credential::new(settings, source, key, previous);
+    match credential.bring(read) {
+        Brought::Fault(fault) => Err(fault),
+        Brought::New | Brought::Nothing => Ok(credential),
     }
 }
-
-/// What common servers take as one header field.
-const SECRET_BYTES_MAX: usize = 8 << 10;
 
 #[cfg(test)]
 mod tests {
+    use super::super::rotation::Request;
+    use super::super::source::SECRET_BYTES_MAX;
     use super::*;
     use crate::diagnostic::Severity;
     use http::HeaderMap;
     use http::header::AUTHORIZATION;
+    use std::ffi::OsString;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
 
     fn settings(name: &str, reference: &str) -> CredentialSettings {
         CredentialSettings {
             name: name.into(),
-            reference: reference.parse().unwrap(),
+            origin: Origin::Kept(reference.parse().unwrap()),
             header: AUTHORIZATION,
             form: Form::Raw,
+            refresh_every: None,
+            overlap: Duration::from_secs(60),
+            age_max: Duration::from_secs(3600),
             place: Place::file("gateway.yaml"),
         }
     }
@@ -227,8 +177,8 @@ mod tests {
         dir: &Path,
         settings: &[CredentialSettings],
     ) -> Result<(Credentials, Diagnostics), Diagnostics> {
-        let sources = Sources { base_dir: dir, variable: &environment };
-        Credentials::load(settings, &sources, &VersionKey::random().unwrap())
+        let sources = Sources { base_dir: dir, variable: &environment, vault: None };
+        Credentials::load(settings, &sources, &Arc::new(VersionKey::random().unwrap()), None)
     }
 
     fn write(dir: &Path, name: &str, bytes: &[u8], mode: u32) {
@@ -243,7 +193,7 @@ mod tests {
         let (credentials, _) = load_all(dir.path(), &[settings("odoo", "file:key")])
             .map_err(|mistakes| mistakes.iter().next().unwrap().message().to_owned())?;
         let mut headers = HeaderMap::new();
-        credentials.find("odoo").unwrap().apply(&mut headers);
+        credentials.find("odoo").unwrap().take(Request::Repeatable).unwrap().apply(&mut headers);
         Ok(headers[AUTHORIZATION].to_str().unwrap().to_owned())
     }
 
@@ -321,13 +271,13 @@ mod tests {
     #[test]
     fn a_changed_secret_has_another_version_and_an_unchanged_one_the_same() {
         let dir = tempfile::tempdir().unwrap();
-        let key = VersionKey::random().unwrap();
+        let key = Arc::new(VersionKey::random().unwrap());
         let version = |bytes: &[u8]| {
             write(dir.path(), "key", bytes, 0o600);
-            let sources = Sources { base_dir: dir.path(), variable: &environment };
+            let sources = Sources { base_dir: dir.path(), variable: &environment, vault: None };
             let (credentials, _) =
-                Credentials::load(&[settings("odoo", "file:key")], &sources, &key).unwrap();
-            credentials.find("odoo").unwrap().version()
+                Credentials::load(&[settings("odoo", "file:key")], &sources, &key, None).unwrap();
+            credentials.find("odoo").unwrap().take(Request::Repeatable).unwrap().version()
         };
         let first = version(b"one");
         assert_ne!(version(b"two"), first);
@@ -339,8 +289,27 @@ mod tests {
         let (credentials, said) = load_all(Path::new("/"), &[settings("odoo", "env:KEY")]).unwrap();
         assert!(said.is_empty());
         assert_eq!(credentials.names().collect::<Vec<_>>(), ["odoo"]);
-        assert_eq!(credentials.find("odoo").unwrap().name(), "odoo");
+        assert_eq!(&**credentials.find("odoo").unwrap().name(), "odoo");
         assert!(credentials.find("other").is_none());
         assert!(!format!("{credentials:?}").contains("from-env"));
+    }
+
+    #[test]
+    fn a_value_that_changed_between_two_loads_is_tried_and_a_new_place_is_no_new_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Arc::new(VersionKey::random().unwrap());
+        let sources = Sources { base_dir: dir.path(), variable: &environment, vault: None };
+        let load = |reference: &str, previous: Option<&Credentials>| {
+            Credentials::load(&[settings("odoo", reference)], &sources, &key, previous).unwrap().0
+        };
+        let state = |credentials: &Credentials| credentials.states().remove(0).standing.state;
+        write(dir.path(), "key", b"one", 0o600);
+        let first = load("file:key", None);
+        assert_eq!(state(&first), "steady");
+        let second = load("file:key", Some(&first));
+        assert_eq!(state(&second), "steady", "nothing has changed");
+        let third = load("env:KEY", Some(&second));
+        assert_eq!(state(&third), "trying");
+        assert_eq!(state(&first), "trying", "requests that began before know it too");
     }
 }

@@ -1,7 +1,10 @@
 //! Where is a secret kept? Parses the reference that stands in a file instead of the secret.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+use crate::vault::SecretPath;
 
 /// Where a secret is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,20 +19,31 @@ pub enum Reference {
         /// The variable.
         name: String,
     },
+    /// `vault:ENGINE:PATH#FIELD`.
+    Vault(VaultReference),
+}
+
+/// Fields at a path in Vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultReference {
+    /// The engine, its mount, and the path in it.
+    pub path: SecretPath,
+    /// One field, or two that are joined by a colon (`#username:password`).
+    pub fields: Vec<String>,
 }
 
 /// A text that is no reference. Never shows the text: it may be the secret itself, put in the wrong place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
-    /// A source that is planned.
-    #[error("secrets from Vault are not supported yet")]
-    Later,
     /// No known scheme.
     #[error("a reference to a secret is wanted, never the secret itself")]
     Scheme,
     /// Nothing, or nothing usable, after the scheme.
     #[error("the reference names no file or variable")]
     Name,
+    /// Not a path and fields in Vault.
+    #[error("the reference names no field at a path in Vault")]
+    Vault,
 }
 
 impl ReferenceError {
@@ -37,8 +51,10 @@ impl ReferenceError {
     #[must_use]
     pub const fn help(self) -> &'static str {
         match self {
-            Self::Later => "until then let the Vault agent write a file and use `file:PATH`",
-            Self::Scheme | Self::Name => "write `file:PATH` or `env:NAME`",
+            Self::Scheme | Self::Name => "write `file:PATH`, `env:NAME` or `vault:kv2:MOUNT/PATH#FIELD`",
+            Self::Vault => {
+                "write `vault:kv2:MOUNT/PATH#FIELD` (or kv1, or dynamic); two fields are written `#username:password`"
+            }
         }
     }
 }
@@ -52,9 +68,33 @@ impl FromStr for Reference {
             Some(("file", path)) => Ok(Self::File { path: Path::new(path).to_owned() }),
             Some(("env", name)) if is_variable(name) => Ok(Self::Env { name: name.to_owned() }),
             Some(("env", _)) => Err(ReferenceError::Name),
-            Some(("vault", _)) => Err(ReferenceError::Later),
+            Some(("vault", at)) => at.parse().map(Self::Vault),
             Some(_) | None => Err(ReferenceError::Scheme),
         }
+    }
+}
+
+impl FromStr for VaultReference {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        let (path, fields) = text.rsplit_once('#').ok_or(ReferenceError::Vault)?;
+        let path = path.parse().map_err(|_unknown| ReferenceError::Vault)?;
+        let fields: Vec<String> = fields.split(':').map(str::to_owned).collect();
+        let is_field = |field: &String| {
+            !field.is_empty()
+                && field.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+        };
+        if fields.len() > 2 || !fields.iter().all(is_field) {
+            return Err(ReferenceError::Vault);
+        }
+        Ok(Self { path, fields })
+    }
+}
+
+impl fmt::Display for VaultReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.path, self.fields.join(":"))
     }
 }
 
@@ -84,9 +124,31 @@ mod tests {
         for name in ["env:", "env:1A", "env:A B", "env:A=B", "env:Ä"] {
             check(name, Err(ReferenceError::Name));
         }
-        check("vault:secret/odoo#key", Err(ReferenceError::Later));
+        for text in [
+            "vault:",
+            "vault:secret/odoo#key",
+            "vault:kv2:secret/odoo",
+            "vault:kv2:secret/odoo#",
+            "vault:kv2:secret/odoo#a:b:c",
+            "vault:kv2:secret/odoo#a b",
+            "vault:kv9:secret/odoo#key",
+        ] {
+            check(text, Err(ReferenceError::Vault));
+        }
         for text in ["", "hunter2", "File:x", "http://x", "3f9a41c0", " file:x"] {
             check(text, Err(ReferenceError::Scheme));
+        }
+    }
+
+    #[test]
+    fn a_reference_to_vault_names_engine_path_and_fields() {
+        for (place, fields) in [
+            ("kv2:secret/odoo/api#key", vec!["key"]),
+            ("dynamic:database/creds/odoo#username:password", vec!["username", "password"]),
+        ] {
+            let Ok(Reference::Vault(at)) = format!("vault:{place}").parse() else { panic!("{place}") };
+            assert_eq!(at.fields, fields);
+            assert_eq!(at.to_string(), place);
         }
     }
 

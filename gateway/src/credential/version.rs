@@ -1,8 +1,9 @@
 //! Is this still the same secret? A name for a secret's value that tells nothing about the value.
 //!
-//! A keyed hash with a key that lives as long as the process. A plain hash would let anybody who reads
-//! the audit log try passwords against it, and a file's time says nothing about an environment variable.
-//! Given up: versions of two processes cannot be compared.
+//! Where the source numbers its values, as Vault's KV v2 does, that number. Elsewhere a keyed hash with a
+//! key that lives as long as the process: a plain hash would let anybody who reads the audit log try
+//! passwords against it, and a file's time says nothing about an environment variable. Given up: versions
+//! of two processes cannot be compared then.
 
 use std::fmt;
 
@@ -14,7 +15,12 @@ pub struct VersionKey(hmac::Key);
 
 /// Which value of a secret it is: equal for equal values within one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Version([u8; VERSION_BYTES]);
+pub enum Version {
+    /// The number that the source gave it.
+    Numbered(u64),
+    /// What a key of this process makes of it.
+    Fingerprint([u8; FINGERPRINT_BYTES]),
+}
 
 /// The machine gave no random bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,9 +44,9 @@ impl VersionKey {
         // No name holds this byte, so no name and secret read like another pair.
         context.update(&[0]);
         context.update(secret);
-        let mut version = [0; VERSION_BYTES];
-        version.iter_mut().zip(context.sign().as_ref()).for_each(|(to, from)| *to = *from);
-        Version(version)
+        let mut fingerprint = [0; FINGERPRINT_BYTES];
+        fingerprint.iter_mut().zip(context.sign().as_ref()).for_each(|(to, from)| *to = *from);
+        Version::Fingerprint(fingerprint)
     }
 }
 
@@ -52,12 +58,15 @@ impl fmt::Debug for VersionKey {
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        match self {
+            Self::Numbered(number) => write!(f, "{number}"),
+            Self::Fingerprint(bytes) => bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+        }
     }
 }
 
 /// Twelve hexadecimal digits: enough to tell the values of one credential apart.
-const VERSION_BYTES: usize = 6;
+const FINGERPRINT_BYTES: usize = 6;
 
 #[cfg(test)]
 mod tests {
@@ -79,7 +88,8 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_twelve_hexadecimal_digits() {
+    fn a_fingerprint_is_twelve_hexadecimal_digits_and_a_number_itself() {
+        assert_eq!(Version::Numbered(7).to_string(), "7");
         let shown = VersionKey::random().unwrap().version("odoo", b"s3cret").to_string();
         assert_eq!(shown.len(), 12);
         assert!(shown.bytes().all(|byte| byte.is_ascii_hexdigit()));

@@ -19,6 +19,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 
 use super::body::BodyFault;
 use super::{Connection, answer};
+use crate::credential::{Request, Shown};
 use crate::exchange::{self, Cleared, Served};
 use crate::gateway::Gateway;
 use crate::rejection::Rejection;
@@ -56,6 +57,8 @@ pub(super) struct Streaming {
     received: usize,
     /// Its place among the upstream's calls, once it has one.
     call: Option<StreamedCall>,
+    /// What the upstream is shown, once it is.
+    shown: Option<Shown>,
 }
 
 #[async_trait]
@@ -83,6 +86,7 @@ impl ProxyHttp for Phases {
                     trail: *trail,
                     received: 0,
                     call: None,
+                    shown: None,
                 }));
                 Ok(false)
             }
@@ -110,8 +114,14 @@ impl ProxyHttp for Phases {
     ) -> pingora::Result<()> {
         let streaming = streaming(progress)?;
         let route = &streaming.cleared.route;
+        let shown = route.credential().map(|credential| credential.take(Request::Once)).transpose();
+        streaming.shown = shown.map_err(|unavailable| refuse(Rejection::Credential(unavailable)))?;
+        if let Some(shown) = &streaming.shown {
+            streaming.trail.shows(shown);
+        }
         let target = route.upstream_target(&streaming.cleared.target);
-        let headers = route.outgoing(session.req_header(), &streaming.cleared.caller, &streaming.trail);
+        let (caller, trail) = (&streaming.cleared.caller, &streaming.trail);
+        let headers = route.outgoing(session.req_header(), caller, streaming.shown.as_ref(), trail);
         let mut built =
             RequestHeader::build(outgoing.method.clone(), target.as_bytes(), Some(headers.len()))?;
         for (name, value) in &headers {
@@ -165,7 +175,7 @@ impl ProxyHttp for Phases {
             *response = ResponseHeader::build(response.status, Some(0))?;
             return Ok(());
         }
-        let Streaming { snapshot, cleared, mut trail, received, call } =
+        let Streaming { snapshot, cleared, mut trail, received, call, shown } =
             match std::mem::replace(progress, Progress::Received) {
                 Progress::Streaming(streaming) => *streaming,
                 Progress::Received | Progress::Begun { .. } => {
@@ -176,9 +186,12 @@ impl ProxyHttp for Phases {
         let settings = operation.settings();
         let method = session.req_header().method.clone();
         trail.streamed(&cleared.route, Some(response.status));
-        let checked = exchange::judge(&cleared, &mut trail, || {
-            operation.check_streamed_response(&method, response.status, &response.headers)
-        });
+        let checked = match exchange::accepted(shown, response.status).await {
+            Err(rejection) => Err(rejection),
+            Ok(()) => exchange::judge(&cleared, &mut trail, || {
+                operation.check_streamed_response(&method, response.status, &response.headers)
+            }),
+        };
         let outcome = checked.map(|()| {
             let route = &cleared.route;
             answer::Answer {

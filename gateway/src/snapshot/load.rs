@@ -1,7 +1,7 @@
 //! How is a snapshot built? From every file at once: all mistakes are told, and one is enough to build none.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -56,8 +56,9 @@ impl Snapshot {
         let upstreams = found.keep(load_upstreams(path, &settings, &keyring, previous));
         let vault = found.keep(load_vault(path, &settings, previous));
         let version_key = found.keep(version_key(previous));
-        let credentials =
-            version_key.as_ref().and_then(|key| keep(&mut found, load_credentials(path, &settings, key)));
+        let credentials = version_key.as_ref().zip(vault.as_ref()).and_then(|(key, vault)| {
+            keep(&mut found, load_credentials(path, &settings, (key, vault.as_ref()), previous))
+        });
         let tls = load_tls(&settings, &keyring, previous, &mut found);
 
         let retirement = callers.as_ref().zip(contracts.as_ref()).and_then(|(callers, contracts)| {
@@ -83,12 +84,10 @@ impl Snapshot {
 
         let built = (|| {
             let identities = Identities::new(callers?, Arc::new(issuers?), dpop?);
-            let mut sources = settings.sources.clone();
-            sources.extend([settings.policies.clone(), settings.contracts.clone()]);
             Some(Self {
                 id: previous.map_or(1, |previous| previous.id.saturating_add(1)),
                 loaded_at: Timestamp::now(),
-                sources,
+                sources: sources(&settings),
                 contracts: contracts?,
                 standings: standings?,
                 routes: routes?,
@@ -100,6 +99,7 @@ impl Snapshot {
                 quotas: quotas(previous),
                 upstreams: Arc::new(upstreams?),
                 vault: vault?,
+                credentials: Arc::new(credentials?),
                 tls: tls?,
                 keyring,
                 version_key: version_key?,
@@ -109,6 +109,12 @@ impl Snapshot {
         })();
         found.into_result(built)
     }
+}
+
+/// The files and folders whose change means another snapshot.
+fn sources(settings: &Settings) -> Vec<PathBuf> {
+    let folders = [settings.policies.clone(), settings.contracts.clone()];
+    settings.sources.iter().cloned().chain(folders).collect()
 }
 
 /// Sockets are bound once, and requests find their listener by its place: what is fixed when the process
@@ -155,7 +161,7 @@ fn transpose<T>(tls: Option<Option<T>>) -> Option<Option<T>> {
 /// The mistakes of a broken `gateway.yaml`, and those of the files beside it: who mends one thing wants
 /// to know of the others.
 fn and_beside(path: &Path, mut broken: Diagnostics) -> Diagnostics {
-    let Outline { policies, contracts, issuers, usage: _, admin: _ } = Outline::read(path);
+    let Outline { policies, contracts, issuers, .. } = Outline::read(path);
     let found = &mut broken;
     // Whether the contracts load is told by `found`; of policies only what needs no contract is looked at.
     keep(found, Catalogue::load(&contracts, None));
@@ -210,11 +216,13 @@ fn compare_published(
 fn load_credentials(
     path: &Path,
     settings: &Settings,
-    key: &Arc<VersionKey>,
+    (key, vault): (&Arc<VersionKey>, Option<&Arc<Vault>>),
+    previous: Option<&Snapshot>,
 ) -> Result<(Credentials, Diagnostics), Diagnostics> {
     let base_dir = path.parent().unwrap_or_else(|| Path::new(""));
-    let sources = Sources { base_dir, variable: &|name| std::env::var_os(name) };
-    Credentials::load(&settings.credentials, &sources, key)
+    let sources = Sources { base_dir, variable: &|name| std::env::var_os(name), vault };
+    let previous = previous.map(|previous| previous.credentials.as_ref());
+    Credentials::load(&settings.credentials, &sources, key, previous)
 }
 
 fn load_callers(issuers: &[&str], document: &Document) -> Result<(Callers, Diagnostics), Diagnostics> {

@@ -20,7 +20,7 @@ pub use route::Route;
 use crate::config::Settings;
 use crate::contract::publish::{self, Name, Standings};
 use crate::contract::{Catalogue, Chosen, Contract, Matched, NoMatch, Target};
-use crate::credential::VersionKey;
+use crate::credential::{Credentials, VersionKey};
 use crate::edge::{self, ClientTrust, Connection, ListenerTls};
 use crate::identity::{Caller, Identities, Origin};
 use crate::keyring::Keyring;
@@ -53,6 +53,7 @@ pub struct Snapshot {
     quotas: Arc<Quotas>,
     upstreams: Arc<Upstreams>,
     vault: Option<Arc<Vault>>,
+    credentials: Arc<Credentials>,
     tls: Vec<Option<Arc<ListenerTls>>>,
     keyring: Arc<Keyring>,
     /// By which versions of credentials are named, the same in every snapshot of a process.
@@ -144,6 +145,19 @@ impl Snapshot {
     #[must_use]
     pub const fn vault(&self) -> Option<&Arc<Vault>> {
         self.vault.as_ref()
+    }
+
+    /// What they are shown.
+    #[must_use]
+    pub const fn credentials(&self) -> &Arc<Credentials> {
+        &self.credentials
+    }
+
+    /// How many operations show this credential.
+    #[must_use]
+    pub fn operations_with(&self, credential: &str) -> usize {
+        let shows = |route: &&Arc<Route>| route.credential().is_some_and(|own| **own.name() == *credential);
+        self.routes.iter().filter(shows).count()
     }
 
     /// The TLS side of a listener.
@@ -305,9 +319,14 @@ impl Snapshot {
         Ok(Some(admission))
     }
 
-    /// Fetches what the files only name: keys of issuers and addresses of upstreams; and logs in to Vault.
+    /// Fetches what the files only name: keys of issuers, addresses of upstreams, and secrets.
     pub(crate) async fn warm(&self) {
-        tokio::join!(self.fetch_keys(), self.look_up(), self.keep_vault());
+        // Secrets may be in Vault.
+        let secrets = async {
+            self.keep_vault().await;
+            self.credentials.refresh().await;
+        };
+        tokio::join!(self.fetch_keys(), self.look_up(), secrets);
     }
 
     /// Logs in to Vault and renews what is due.

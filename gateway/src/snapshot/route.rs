@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::audit::{Redaction, Strength};
 use crate::contract::{self, Catalogue, Operation, Strictness, Target};
-use crate::credential::{Credential, Credentials};
+use crate::credential::{Credential, Credentials, Shown};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::identity::{self, AnswerCheck, AnswerChecks, Asked, Bound, Caller, Demand};
 use crate::quota::{OperationLimit, OperationLimits};
@@ -259,7 +259,13 @@ impl Route {
     }
 
     /// The fields of the request to the upstream. The caller's credentials stay here; ours goes in last.
-    pub(crate) fn outgoing(&self, parts: &Parts, caller: &Caller, trail: &Trail) -> HeaderMap {
+    pub(crate) fn outgoing(
+        &self,
+        parts: &Parts,
+        caller: &Caller,
+        shown: Option<&Shown>,
+        trail: &Trail,
+    ) -> HeaderMap {
         let name = self.upstream.identity_header();
         let mut identity: Vec<(HeaderName, HeaderValue)> = Vec::new();
         if let Some(profile) = caller.profile()
@@ -278,8 +284,8 @@ impl Route {
             identity: &identity,
         };
         let mut headers = outgoing::headers(parts, &onward);
-        if let Some(credential) = &self.credential {
-            credential.apply(&mut headers);
+        if let Some(shown) = shown {
+            shown.apply(&mut headers);
         }
         headers
     }

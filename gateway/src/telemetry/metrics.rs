@@ -18,6 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::credentials::CredentialMetrics;
 use super::keyring::KeyringMetrics;
 use super::usage::UsageMetrics;
 
@@ -42,6 +43,7 @@ pub struct Metrics {
     audit_failures: Counter,
     usage: UsageMetrics,
     keyring: KeyringMetrics,
+    credentials: CredentialMetrics,
     connections: Gauge,
     handshake_failures: Counter,
 }
@@ -116,6 +118,7 @@ impl Metrics {
             audit_failures: Counter::default(),
             usage: UsageMetrics::default(),
             keyring: KeyringMetrics::default(),
+            credentials: CredentialMetrics::default(),
             connections: Gauge::default(),
             handshake_failures: Counter::default(),
         };
@@ -149,6 +152,7 @@ impl Metrics {
         r.register("audit_failures", "Audit records that could not be written", self.audit_failures.clone());
         self.usage.register(r);
         self.keyring.register(r);
+        self.credentials.register(r);
         r.register("connections", "Open client connections", self.connections.clone());
         r.register("tls_handshake_failures", "TLS handshakes that failed", self.handshake_failures.clone());
     }
@@ -260,6 +264,12 @@ impl Metrics {
         &self.keyring
     }
 
+    /// How the credentials towards upstreams are.
+    #[must_use]
+    pub const fn credentials(&self) -> &CredentialMetrics {
+        &self.credentials
+    }
+
     /// A client connected.
     pub fn connection_open(&self) -> ConnectionOpen {
         self.connections.inc();
@@ -350,7 +360,7 @@ fn durations() -> Histogram {
 }
 
 /// A gauge in seconds, with fractions.
-type Seconds = Gauge<f64, AtomicU64>;
+pub(super) type Seconds = Gauge<f64, AtomicU64>;
 
 #[derive(Debug, Clone)]
 struct OperationLabels {

@@ -1,9 +1,8 @@
-//! Where requests go, over which TLS, and with which credential?
+//! Where requests go, and over which TLS?
 
 use super::super::raw;
 use super::super::settings::default;
 use super::{Resolve, time};
-use crate::credential::{CredentialSettings, Form, Reference};
 use crate::diagnostic::Diagnostic;
 use crate::document::token;
 use crate::keyring::Source;
@@ -55,42 +54,5 @@ impl Resolve<'_> {
             roots: Source::File(self.folder.join(written.roots)),
             client: written.client.map(|pair| self.pair(pair)),
         }
-    }
-
-    pub(super) fn credential(
-        &mut self,
-        name: String,
-        written: raw::Credential,
-    ) -> Option<CredentialSettings> {
-        let at = format!("/credentials/{}", token(&name));
-        let reference = match written.from.parse::<Reference>() {
-            Ok(reference) => {
-                if let Reference::File { path } = &reference {
-                    drop(self.source(path.clone()));
-                }
-                reference
-            }
-            Err(fault) => {
-                // Whoever wrote the secret itself here must not find it in the log as well.
-                let place = self.place(&format!("{at}/from")).hidden();
-                let mistake = Diagnostic::error(place, fault.to_string());
-                self.mistakes.push(mistake.help("such as file:secrets/odoo-key or env:ODOO_KEY"));
-                return None;
-            }
-        };
-        let header = written.header.as_deref().unwrap_or("authorization");
-        let header = self.header(&format!("{at}/header"), header)?;
-        let form = match written.form {
-            None | Some(raw::CredentialForm::Raw) => Form::Raw,
-            Some(raw::CredentialForm::Bearer) => Form::Bearer,
-            Some(raw::CredentialForm::Basic) => Form::Basic,
-        };
-        Some(CredentialSettings {
-            name,
-            reference,
-            header,
-            form,
-            place: self.document.place(&format!("{at}/from")),
-        })
     }
 }

@@ -1,7 +1,6 @@
-//! A secret that is ready to be sent, and the only way it leaves.
+//! One value of a secret, ready to be sent, and the only way it leaves.
 
 use std::fmt;
-use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,13 +10,10 @@ use zeroize::Zeroizing;
 
 use super::version::Version;
 
-/// What proves the gateway to an upstream.
-#[derive(Clone)]
-pub struct Credential {
-    pub(super) name: Arc<str>,
-    pub(super) version: Version,
-    pub(super) header: HeaderName,
-    pub(super) value: HeaderValue,
+/// One value of a secret as it is sent.
+pub(super) struct Edition {
+    version: Version,
+    value: HeaderValue,
 }
 
 /// How a secret is written into its field.
@@ -41,38 +37,36 @@ pub(super) enum Unsendable {
     NoColon,
 }
 
-impl Credential {
-    /// Its name in the files.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
+impl Edition {
+    pub(super) fn new(version: Version, form: &Form, secret: &[u8]) -> Result<Self, Unsendable> {
+        Ok(Self { version, value: form.value(secret)? })
     }
 
-    /// Which value it has.
-    #[must_use]
-    pub const fn version(&self) -> Version {
+    /// Which value it is.
+    pub(super) const fn version(&self) -> Version {
         self.version
     }
 
     /// Writes the field, in place of whatever stands there.
-    pub fn apply(&self, headers: &mut HeaderMap) {
-        headers.insert(self.header.clone(), self.value.clone());
+    pub(super) fn apply(&self, header: &HeaderName, headers: &mut HeaderMap) {
+        headers.insert(header.clone(), self.value.clone());
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_tests(number: u64) -> Self {
+        Self { version: Version::Numbered(number), value: HeaderValue::from_static("secret") }
     }
 }
 
-impl fmt::Debug for Credential {
+impl fmt::Debug for Edition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential")
-            .field("name", &self.name)
-            .field("version", &self.version)
-            .field("header", &self.header)
-            .finish_non_exhaustive()
+        f.debug_struct("Edition").field("version", &self.version).finish_non_exhaustive()
     }
 }
 
 impl Form {
     /// The field's value. Its bytes are wiped when the last copy of it is dropped.
-    pub(super) fn value(&self, secret: &[u8]) -> Result<HeaderValue, Unsendable> {
+    fn value(&self, secret: &[u8]) -> Result<HeaderValue, Unsendable> {
         if secret.is_empty() {
             return Err(Unsendable::Empty);
         }
@@ -135,32 +129,29 @@ mod tests {
         check(Form::Raw, "", Err(Unsendable::Empty));
     }
 
-    fn credential(secret: &str) -> Credential {
-        Credential {
-            name: "odoo".into(),
-            version: VersionKey::random().unwrap().version("odoo", secret.as_bytes()),
-            header: http::header::AUTHORIZATION,
-            value: Form::Bearer.value(secret.as_bytes()).unwrap(),
-        }
+    fn edition(secret: &str) -> Edition {
+        let version = VersionKey::random().unwrap().version("odoo", secret.as_bytes());
+        Edition::new(version, &Form::Bearer, secret.as_bytes()).unwrap()
     }
 
     #[test]
     fn a_credential_replaces_what_stands_in_its_field() {
+        let header = http::header::AUTHORIZATION;
         let mut headers = HeaderMap::new();
-        headers.append(http::header::AUTHORIZATION, HeaderValue::from_static("Bearer theirs"));
-        headers.append(http::header::AUTHORIZATION, HeaderValue::from_static("Bearer theirs too"));
-        credential("ours").apply(&mut headers);
-        let values: Vec<_> = headers.get_all(http::header::AUTHORIZATION).iter().collect();
+        headers.append(&header, HeaderValue::from_static("Bearer theirs"));
+        headers.append(&header, HeaderValue::from_static("Bearer theirs too"));
+        edition("ours").apply(&header, &mut headers);
+        let values: Vec<_> = headers.get_all(&header).iter().collect();
         assert_eq!(values, ["Bearer ours"]);
     }
 
     proptest! {
         #[test]
         fn a_secret_is_never_shown(secret in "[A-Z]{8,40}") {
-            let credential = credential(&secret);
+            let edition = edition(&secret);
             let mut headers = HeaderMap::new();
-            credential.apply(&mut headers);
-            let shown = format!("{credential:?} {credential:#?} {headers:?}");
+            edition.apply(&http::header::AUTHORIZATION, &mut headers);
+            let shown = format!("{edition:?} {edition:#?} {headers:?}");
             prop_assert!(!shown.contains(&secret));
         }
     }

@@ -1,0 +1,77 @@
+//! A token of an authorization server as a secret (RFC 6749 section 4.4): one like any other, that ends soon.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::source::{Exposure, Fetched, SourceFault};
+use crate::oauth::{Granted, Server, ServerSettings};
+
+/// What is asked of which authorization server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantSettings {
+    /// The server, and who the gateway is there.
+    pub server: ServerSettings,
+    /// What the token is to allow.
+    pub scopes: Vec<String>,
+    /// Where it is for.
+    pub audience: Option<String>,
+}
+
+/// A server that gives tokens.
+#[derive(Clone)]
+pub(super) struct Grant {
+    settings: GrantSettings,
+    server: Arc<Server>,
+}
+
+impl Grant {
+    /// The same server as before where its settings are the same, so that what it knows is kept.
+    pub(super) fn new(settings: &GrantSettings, previous: Option<&Self>) -> Result<Self, SourceFault> {
+        if let Some(same) = previous.filter(|previous| previous.settings == *settings) {
+            return Ok(same.clone());
+        }
+        let server = Server::new(settings.server.clone());
+        let server = server.map_err(|mistake| SourceFault::Server(mistake.to_string()))?;
+        Ok(Self { settings: settings.clone(), server: Arc::new(server) })
+    }
+
+    /// A token for the gateway itself.
+    pub(super) async fn own(&self) -> Result<Fetched, SourceFault> {
+        let GrantSettings { scopes, audience, .. } = &self.settings;
+        let granted = self.server.client_credentials(scopes, audience.as_deref()).await;
+        Ok(fetched(granted.map_err(SourceFault::Oauth)?))
+    }
+
+    pub(super) fn describe(&self) -> String {
+        format!("token of {}", self.settings.server.issuer.as_deref().unwrap_or("an authorization server"))
+    }
+}
+
+fn fetched(granted: Granted) -> Fetched {
+    let Granted { access_token, lives } = granted;
+    let lives = lives.unwrap_or(LIVES_UNSAID);
+    let secret = Zeroizing::new(access_token.as_bytes().to_vec());
+    let again = lives.mul_f64(AHEAD);
+    Fetched {
+        secret,
+        number: None,
+        lives: Some(lives),
+        again: Some(again),
+        loan: None,
+        exposure: Exposure::Few,
+    }
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.describe())
+    }
+}
+
+/// RFC 6749 section 5.1 recommends `expires_in`; who leaves it out is asked again soon.
+const LIVES_UNSAID: Duration = Duration::from_secs(300);
+/// Of a token's life, the part after which the next one is fetched: the rest is for some failures.
+const AHEAD: f64 = 0.7;
