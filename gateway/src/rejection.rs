@@ -129,9 +129,8 @@ impl Rejection {
             | Self::CredentialRefused
             | Self::Internal(_) => Fault::Gateway,
             Self::Upstream(error) if error.fault == upstream::Fault::Busy => Fault::Gateway,
-            Self::Body(BodyFault::Overloaded) | Self::Identity(IdentityError::KeysUnavailable { .. }) => {
-                Fault::Gateway
-            }
+            Self::Body(BodyFault::Overloaded) => Fault::Gateway,
+            Self::Identity(error) if error.is_ours() => Fault::Gateway,
             Self::Policy(PolicyRefusal::Failed { .. }) => Fault::Gateway,
             Self::Upstream(_) | Self::Response(_) => Fault::Upstream,
             Self::Body(BodyFault::Broken) => Fault::Left,
@@ -163,12 +162,13 @@ impl Rejection {
                     ProofFault::NonceMissing | ProofFault::NonceStale,
                 )),
             ) => false,
-            _ => matches!(
-                self,
+            // Whoever calls while an issuer is down has guessed nothing.
+            Self::Identity(error) => !error.is_ours(),
+            other => matches!(
+                other,
                 Self::Head(_)
                     | Self::Target(_)
                     | Self::NoMatch(_)
-                    | Self::Identity(_)
                     | Self::Certificate(_)
                     | Self::Retired(Retired::Stranger)
             ),
@@ -323,6 +323,9 @@ fn identity(error: &IdentityError, offer: &Offer<'_>) -> Problem {
         ),
         IdentityError::KeysUnavailable { .. } => {
             unavailable("The keys of your token's issuer cannot be had at the moment. Try again shortly.")
+        }
+        IdentityError::Unanswered { .. } | IdentityError::Overloaded { .. } => {
+            unavailable("Your token's issuer cannot be asked about it at the moment. Try again shortly.")
         }
     };
     let bound = match error {
@@ -699,6 +702,8 @@ mod tests {
         let proof = |fault| Rejection::Identity(IdentityError::Possession(PossessionFault::Proof(fault)));
         assert!(proof(ProofFault::Signature).is_a_guess());
         assert!(!proof(ProofFault::NonceMissing).is_a_guess());
+        let down = IdentityError::KeysUnavailable { issuer: "retail".into() };
+        assert!(!Rejection::Identity(down).is_a_guess());
         assert!(!Rejection::Request(RequestFault::Encoding { accepted: "identity" }).is_a_guess());
     }
 }

@@ -21,7 +21,7 @@ use crate::contract::{Contract, Field, NoMatch, RequestFault, ResponseFault, Tar
 use crate::credential::Shown;
 use crate::edge::{self, Answer, Connection};
 use crate::gateway::Gateway;
-use crate::identity::{AuthScheme, Caller, IdentityError, Origin};
+use crate::identity::{AuthScheme, Caller, Origin};
 use crate::policy::{Permit, PolicyRefusal};
 use crate::quota::Standing;
 use crate::rejection::{Fault, Offer, Rejection};
@@ -502,7 +502,7 @@ impl Trail {
             Fault::Gateway => {
                 let cause: Option<&(dyn std::error::Error + 'static)> = match rejection {
                     Rejection::NotRecorded(fault) | Rejection::Withheld(fault) => Some(fault),
-                    Rejection::Identity(fault @ IdentityError::KeysUnavailable { .. }) => Some(fault),
+                    Rejection::Identity(fault) => Some(fault),
                     _ => None,
                 };
                 tracing::error!(reason, operation, caller, more, cause, "the gateway failed");

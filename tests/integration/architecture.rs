@@ -41,6 +41,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "edge",
             "identity",
             "keyring",
+            "fetch",
             "oauth",
             "policy",
             "problem",

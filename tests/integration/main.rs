@@ -23,6 +23,7 @@ mod contract_diff;
 mod credentials;
 mod discovery;
 mod handshake;
+mod introspection;
 mod keyring;
 mod keys;
 mod lifecycle;

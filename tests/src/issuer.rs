@@ -3,6 +3,7 @@
 //! It publishes its keys (RFC 7517) and metadata (RFC 8414), gives tokens to the clients it knows
 //! (RFC 6749 section 4.4) and mints any token a test asks for, good or evil.
 
+mod introspection;
 mod keys;
 mod mint;
 mod proof;
@@ -63,6 +64,8 @@ pub mod paths {
     pub const JWKS: &str = "/jwks";
     /// Where clients ask for tokens.
     pub const TOKEN: &str = "/token";
+    /// Where it is asked what a token says.
+    pub const INTROSPECTION: &str = "/introspect";
 }
 
 struct Shared {
@@ -71,6 +74,8 @@ struct Shared {
     keys: RwLock<Vec<Arc<SigningKey>>>,
     published: RwLock<Vec<Value>>,
     clients: RwLock<Vec<Client>>,
+    /// What is known of tokens, by their text.
+    tokens: RwLock<BTreeMap<String, Value>>,
     faults: Mutex<BTreeMap<String, Fault>>,
     seen: Seen,
 }
@@ -84,6 +89,7 @@ impl Issuer {
             keys: RwLock::default(),
             published: RwLock::default(),
             clients: RwLock::default(),
+            tokens: RwLock::default(),
             faults: Mutex::default(),
             seen: Seen::new(),
         });
@@ -149,6 +155,18 @@ impl Issuer {
         *self.shared.published.write().unwrap() = keys;
     }
 
+    /// Knows of the token `text` from now on that it is active and says what `mint` would.
+    pub fn knows(&self, text: &str, mint: &Mint) {
+        let mut members = mint.claims();
+        members.insert("active".to_owned(), Value::Bool(true));
+        self.shared.tokens.write().unwrap().insert(text.to_owned(), Value::Object(members));
+    }
+
+    /// Knows nothing of the token `text` any more, as after its revocation (RFC 7009).
+    pub fn forgets(&self, text: &str) {
+        self.shared.tokens.write().unwrap().remove(text);
+    }
+
     /// Makes one of its [`paths`] fail until [`Issuer::heal`].
     pub fn fail(&self, path: &str, fault: Fault) {
         self.shared.faults.lock().unwrap().insert(path.to_owned(), fault);
@@ -193,6 +211,7 @@ impl Shared {
             ("GET", paths::CONFIGURATION | paths::METADATA) => (200, self.configuration()),
             ("GET", paths::JWKS) => (200, json!({"keys": *self.published.read().unwrap()})),
             ("POST", paths::TOKEN) => token_endpoint::answer(self, request),
+            ("POST", paths::INTROSPECTION) => introspection::answer(self, request),
             _ => (404, json!({"error": "not_found"})),
         }
     }
@@ -203,6 +222,7 @@ impl Shared {
             "issuer": *base,
             "jwks_uri": format!("{base}{}", paths::JWKS),
             "token_endpoint": format!("{base}{}", paths::TOKEN),
+            "introspection_endpoint": format!("{base}{}", paths::INTROSPECTION),
             "grant_types_supported": ["client_credentials"],
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
             "response_types_supported": ["none"],

@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) use credential::{Credential, CredentialForm};
-pub(super) use issuer::{ClaimType, Document, Issuer, Keys, Typ};
+pub(super) use issuer::{ClaimType, Document, Introspection, Issuer, Keys, OauthClient, Typ};
 pub(super) use listener::{KeyPair, Listener, ListenerTls};
 pub(super) use tokens::Tokens;
 pub(super) use upstream::{Upstream, UpstreamTls};

@@ -1,6 +1,7 @@
 //! From what is written to what it means: defaults, files, references, and what can never work.
 
 mod credential;
+mod introspection;
 mod issuer;
 mod keyring;
 mod tokens;

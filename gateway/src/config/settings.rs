@@ -213,6 +213,9 @@ pub(super) mod default {
     pub(crate) const KEYS_AGE: Duration = Duration::from_secs(86_400);
     /// A caller may be waiting for it.
     pub(crate) const KEYS_TIMEOUT: Duration = Duration::from_secs(3);
+    pub(crate) use crate::identity::{INTROSPECTION_CACHE, NEGATIVE_CACHE};
+    /// A token that may have been revoked serves no longer than was said.
+    pub(crate) const STALE_MAX: Duration = Duration::ZERO;
     /// One lost packet and its repetition.
     pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
     /// Odoo's slow calls take seconds; the operation's own deadline is usually shorter.

@@ -52,6 +52,20 @@ pub enum IdentityError {
         /// The issuer's name in the configuration.
         issuer: Arc<str>,
     },
+    /// The token's issuer was asked about it and gave no answer of use: nobody's fault who calls.
+    #[error("issuer `{issuer}` gives no answer about a token: {why}")]
+    Unanswered {
+        /// The issuer's name in the configuration.
+        issuer: Arc<str>,
+        /// A stable code.
+        why: &'static str,
+    },
+    /// The token's issuer is asked about too many tokens at this moment.
+    #[error("issuer `{issuer}` is asked about too many tokens at once")]
+    Overloaded {
+        /// The issuer's name in the configuration.
+        issuer: Arc<str>,
+    },
 }
 
 /// A proof that is good and identifies nobody: for the record, so that it can be found whose it is.
@@ -73,6 +87,12 @@ pub struct Challenge {
 }
 
 impl IdentityError {
+    /// Whether the gateway or what stands behind it is at fault, and not who calls.
+    #[must_use]
+    pub const fn is_ours(&self) -> bool {
+        matches!(self, Self::KeysUnavailable { .. } | Self::Unanswered { .. } | Self::Overloaded { .. })
+    }
+
     /// A stable code for the audit log and the metrics.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
@@ -88,6 +108,8 @@ impl IdentityError {
             Self::AmbiguousCaller(_) => "caller-ambiguous",
             Self::ProofsDisagree { .. } => "proofs-disagree",
             Self::KeysUnavailable { .. } => "keys-unavailable",
+            Self::Unanswered { .. } => "introspection-unavailable",
+            Self::Overloaded { .. } => "introspection-overloaded",
         }
     }
 
@@ -111,7 +133,9 @@ impl IdentityError {
             | Self::UnknownCaller(_)
             | Self::AmbiguousCaller(_)
             | Self::ProofsDisagree { .. }
-            | Self::KeysUnavailable { .. } => None,
+            | Self::KeysUnavailable { .. }
+            | Self::Unanswered { .. }
+            | Self::Overloaded { .. } => None,
         }
     }
 }
@@ -121,6 +145,8 @@ impl From<Unverified> for IdentityError {
         match unverified {
             Unverified::Fault(fault) => Self::InvalidToken(fault),
             Unverified::NoKeys { issuer } => Self::KeysUnavailable { issuer },
+            Unverified::Unanswered { issuer, why } => Self::Unanswered { issuer, why },
+            Unverified::Overloaded { issuer } => Self::Overloaded { issuer },
         }
     }
 }

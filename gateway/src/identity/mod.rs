@@ -33,6 +33,7 @@ pub use origin::{HTTP_PORT, HTTPS_PORT, Origin};
 pub use possession::{Bound, PossessionFault};
 pub use token::{
     ALGORITHMS, Actor, Algorithm, Binding, CLOCK_SKEW, CLOCK_SKEW_MAX, ClientIdClaim, FETCH_TIMEOUT,
-    IssuerMistake, IssuerSettings, Issuers, KEYS_AGE_MAX, KeyAge, KeySource, REFRESH_EVERY,
-    REFRESH_EVERY_MIN, RequiredClaim, RequiredClaims, ScopeForm, Token, TokenFault, TypRule,
+    INTROSPECTION_CACHE, INTROSPECTION_CACHE_MAX, Introspected, IntrospectionSettings, IssuerMistake,
+    IssuerSettings, Issuers, KEYS_AGE_MAX, KeyAge, KeySource, NEGATIVE_CACHE, NEGATIVE_CACHE_MAX,
+    REFRESH_EVERY, REFRESH_EVERY_MIN, RequiredClaim, RequiredClaims, ScopeForm, Token, TokenFault, TypRule,
 };

@@ -8,6 +8,7 @@ mod claims;
 mod compact;
 mod fault;
 mod fetch;
+mod introspection;
 mod issuer;
 mod key;
 mod settings;
@@ -24,14 +25,20 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use quick_cache::sync::Cache;
 use ring::digest::{SHA256, digest};
+use zeroize::Zeroizing;
 
 use crate::document::unique as json;
 
 pub use algorithm::Algorithm;
 pub(super) use claims::instant;
-use compact::Compact;
 pub(super) use compact::Parts as JwsParts;
+use compact::{Compact, TOKEN_BYTES_MAX};
 pub use fault::TokenFault;
+use introspection::Question;
+pub use introspection::{
+    INTROSPECTION_CACHE, INTROSPECTION_CACHE_MAX, Introspected, IntrospectionSettings, NEGATIVE_CACHE,
+    NEGATIVE_CACHE_MAX,
+};
 pub use issuer::KeyAge;
 use issuer::{Issuer, Wanted};
 pub(super) use key::Key;
@@ -46,6 +53,8 @@ pub use verified::{Actor, Binding, Token};
 pub struct Issuers {
     /// By `iss`.
     issuers: HashMap<String, Arc<Issuer>>,
+    /// Those that are asked about opaque tokens, and how such tokens begin; who says nothing of that is last.
+    opaque: Vec<(Option<String>, Arc<Issuer>)>,
     verified: Arc<Cache<Digest, Verified>>,
 }
 
@@ -56,9 +65,15 @@ pub(super) enum Unverified {
     Fault(TokenFault),
     /// We are: its issuer's keys are not to be had.
     NoKeys { issuer: Arc<str> },
+    /// Its issuer was asked about it and has not said anything that can be used.
+    Unanswered { issuer: Arc<str>, why: &'static str },
+    /// Its issuer is asked too much already.
+    Overloaded { issuer: Arc<str> },
 }
 
 pub(super) type Digest = [u8; 32];
+/// A token whose signature is good, and its issuer.
+type Proved = (Arc<Issuer>, Arc<Token>);
 
 /// A token whose signature and claims were good, and under which keys.
 #[derive(Clone)]
@@ -91,7 +106,14 @@ impl Issuers {
             Some(previous) => Arc::clone(&previous.verified),
             None => Arc::new(Cache::new(VERIFIED_TOKENS_MAX)),
         };
-        Ok(Self { issuers, verified })
+        let mut opaque: Vec<_> = issuers
+            .values()
+            .filter_map(|issuer| {
+                Some((issuer.introspector.as_ref()?.settings().prefix.clone(), Arc::clone(issuer)))
+            })
+            .collect();
+        opaque.sort_by_key(|(prefix, _)| prefix.is_none());
+        Ok(Self { issuers, opaque, verified })
     }
 
     /// Fetches the keys that are due, and returns when that has ended. To be called every second or so.
@@ -125,9 +147,35 @@ impl Issuers {
     /// What `token` says, once it is verified.
     pub(super) async fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Token>, Unverified> {
         let digest = sha256(token.as_bytes());
-        if let Some(known) = self.known(&digest, now) {
-            return known.map_err(Unverified::Fault);
+        let question = |verified| Question { digest, text: Zeroizing::new(token.to_owned()), verified };
+        if let Some(issuer) = self.of_opaque(token) {
+            if token.len() > TOKEN_BYTES_MAX {
+                return Err(TokenFault::TooLong.into());
+            }
+            return introspection::ask(issuer, question(None), now).await;
         }
+        let (issuer, verified) = match self.known(&digest, now) {
+            Some(known) => known?,
+            None => self.verify_signed(token, digest, now).await?,
+        };
+        match issuer.introspector.as_ref().map(|own| own.settings().tokens) {
+            Some(Introspected::All) => introspection::ask(&issuer, question(Some(verified)), now).await,
+            Some(Introspected::Opaque) | None => Ok(verified),
+        }
+    }
+
+    /// The issuer that is asked about `token`, if it is one that says nothing itself.
+    fn of_opaque(&self, token: &str) -> Option<&Arc<Issuer>> {
+        let fits = |prefix: &Option<String>| match prefix {
+            Some(prefix) => token.starts_with(prefix),
+            // RFC 7515 section 3.1: a JWT has three parts.
+            None => token.matches('.').count() != 2,
+        };
+        self.opaque.iter().find(|(prefix, _)| fits(prefix)).map(|(_, issuer)| issuer)
+    }
+
+    /// What a signed token says that was not seen before.
+    async fn verify_signed(&self, token: &str, digest: Digest, now: Timestamp) -> Result<Proved, Unverified> {
         let compact = Compact::parse(token)?;
         // RFC 8725 section 3.8: the issuer chooses the keys, so only configured issuers are asked for any.
         let issuer = self.issuers.get(compact.issuer()?).ok_or(TokenFault::UnknownIssuer)?;
@@ -140,18 +188,18 @@ impl Issuers {
         let verified = Verified { issuer: Arc::clone(issuer), generation, token: Arc::clone(&token) };
         // Only what verified is kept: nobody fills this without an issuer's help.
         self.verified.insert(digest, verified);
-        Ok(token)
+        Ok((Arc::clone(issuer), token))
     }
 
     /// The token of that digest, if it was verified with the keys of today; or the fault time has brought.
-    fn known(&self, digest: &Digest, now: Timestamp) -> Option<Result<Arc<Token>, TokenFault>> {
+    fn known(&self, digest: &Digest, now: Timestamp) -> Option<Result<Proved, TokenFault>> {
         let Verified { issuer, generation, token } = self.verified.get(digest)?;
         let is_current =
             self.issuers.get(&issuer.settings.issuer).is_some_and(|own| Arc::ptr_eq(own, &issuer));
         if !is_current || issuer.keys(now)?.generation != generation {
             return None;
         }
-        Some(issuer.rules.check_times(&token, now).map(|()| token))
+        Some(issuer.rules.check_times(&token, now).map(|()| (issuer, token)))
     }
 }
 

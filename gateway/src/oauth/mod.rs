@@ -12,7 +12,7 @@ mod discovery;
 mod fault;
 mod server;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -87,6 +87,12 @@ impl Mint {
         self.claim("exp", now.as_second() + seconds)
     }
 
+    /// What it says, as an issuer tells it of an opaque token.
+    #[must_use]
+    pub fn claims(&self) -> Map<String, Value> {
+        self.claims.clone()
+    }
+
     /// Sets any header parameter: `typ`, `kid`, `crit`, `jku`, ...
     pub fn header(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.header.insert(name.to_owned(), value.into());

@@ -52,7 +52,11 @@ fn grant(shared: &Shared, request: &Received) -> Result<Value, &'static str> {
 }
 
 /// RFC 6749 section 2.3.1: HTTP Basic, or both values in the body.
-fn authenticate(shared: &Shared, request: &Received, form: &BTreeMap<String, String>) -> Option<Client> {
+pub(super) fn authenticate(
+    shared: &Shared,
+    request: &Received,
+    form: &BTreeMap<String, String>,
+) -> Option<Client> {
     let (id, secret) = match request.header("authorization") {
         Some(header) => {
             let decoded = STANDARD.decode(header.strip_prefix("Basic ")?).ok()?;
@@ -65,7 +69,7 @@ fn authenticate(shared: &Shared, request: &Received, form: &BTreeMap<String, Str
     shared.clients.read().unwrap().iter().find(|c| c.id == id && c.secret == secret).cloned()
 }
 
-fn form_pairs(body: &str) -> BTreeMap<String, String> {
+pub(super) fn form_pairs(body: &str) -> BTreeMap<String, String> {
     reqwest::Url::parse(&format!("http://form.example/?{body}"))
         .map(|url| url.query_pairs().into_owned().collect())
         .unwrap_or_default()

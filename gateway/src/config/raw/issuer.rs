@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::KeyPair;
 use crate::units::Span;
 
 /// An authorization server whose access tokens are accepted.
@@ -39,6 +40,9 @@ pub(in crate::config) struct Issuer {
     /// How its tokens write scopes. Default: `text`, a `scope` of words with spaces between.
     #[serde(default)]
     pub(in crate::config) scopes: Option<crate::identity::ScopeForm>,
+    /// How the issuer is asked about its tokens: for opaque ones, or to see that a JWT was revoked.
+    #[serde(default)]
+    pub(in crate::config) introspection: Option<Introspection>,
     /// Claims that policies may use, as `context.token.NAME`, with their types.
     #[serde(default)]
     pub(in crate::config) claims: BTreeMap<String, ClaimType>,
@@ -72,6 +76,58 @@ pub(in crate::config) struct Keys {
     /// How long one fetch may take. Default: 3s.
     #[serde(default)]
     pub(in crate::config) timeout: Option<Span>,
+}
+
+/// How an issuer is asked about its tokens (RFC 7662).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Introspection {
+    /// Where. Default: where the document of `keys.discovery` says.
+    #[serde(default)]
+    pub(in crate::config) url: Option<String>,
+    /// As whom.
+    pub(in crate::config) client: OauthClient,
+    /// Which tokens are asked about. Default: `opaque`; `all` asks about JWTs too.
+    #[serde(default)]
+    pub(in crate::config) tokens: Option<crate::identity::Introspected>,
+    /// How the issuer's opaque tokens begin. Needed where several issuers have such tokens.
+    #[serde(default)]
+    pub(in crate::config) prefix: Option<String>,
+    /// Wants answers that the issuer has signed (RFC 9701).
+    #[serde(default)]
+    pub(in crate::config) signed: bool,
+    /// How long a good answer holds, at most to the token's own end. Default: 1m; at most 10m.
+    #[serde(default)]
+    pub(in crate::config) cache: Option<Span>,
+    /// How long it holds that a token is no good. Default: 5s; at most 1m.
+    #[serde(default)]
+    pub(in crate::config) negative_cache: Option<Span>,
+    /// How much longer a good answer serves while the issuer gives none. Default: not at all.
+    #[serde(default)]
+    pub(in crate::config) stale_max: Option<Span>,
+}
+
+/// Who the gateway is to an authorization server. One proof is wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct OauthClient {
+    /// Its `client_id`.
+    pub(in crate::config) id: String,
+    /// Where its password is: `file:path` or `env:NAME`.
+    #[serde(default)]
+    pub(in crate::config) secret: Option<String>,
+    /// Sends the password in the form (`client_secret_post`) instead of the header (`client_secret_basic`).
+    #[serde(default)]
+    pub(in crate::config) secret_in_form: bool,
+    /// Where the PEM key (PKCS #8) is that it signs with (`private_key_jwt`): `file:path` or `env:NAME`.
+    #[serde(default)]
+    pub(in crate::config) private_key: Option<String>,
+    /// What the server calls that key.
+    #[serde(default)]
+    pub(in crate::config) key_id: Option<String>,
+    /// Its certificate and key (mutual TLS, RFC 8705).
+    #[serde(default)]
+    pub(in crate::config) certificate: Option<KeyPair>,
 }
 
 /// A document in which an issuer says where its endpoints are.

@@ -6,6 +6,7 @@ use super::super::raw;
 use super::super::settings::default;
 use super::{Resolve, time};
 use crate::document::token;
+use crate::fetch::Trust;
 use crate::identity::{ClientIdClaim, IssuerSettings, KeySource, RequiredClaims, ScopeForm, TypRule};
 use crate::oauth::WellKnown;
 use crate::policy::ValueType;
@@ -42,6 +43,14 @@ impl Resolve<'_> {
             Some(ca) => Some(self.read(&format!("{at}/keys/ca"), ca)?),
             None => None,
         };
+        let timeout = time(written.keys.timeout, default::KEYS_TIMEOUT);
+        let introspection = match &written.introspection {
+            None => None,
+            Some(asked) => {
+                let trust = Trust { ca: ca.clone(), timeout };
+                Some(self.introspection(&at, &name, asked, &written, trust)?)
+            }
+        };
         Some(IssuerSettings {
             name,
             issuer: written.issuer,
@@ -64,8 +73,9 @@ impl Resolve<'_> {
             claims_for_policy: written.claims.into_keys().collect(),
             refresh_every: time(written.keys.refresh, default::KEYS_REFRESH),
             keys_age_max: time(written.keys.age_max, default::KEYS_AGE),
-            fetch_timeout: time(written.keys.timeout, default::KEYS_TIMEOUT),
+            fetch_timeout: timeout,
             ca,
+            introspection,
         })
     }
 
@@ -98,7 +108,7 @@ impl Resolve<'_> {
     }
 
     /// Tells of an address that is asked in clear, or is none.
-    fn safe(&mut self, at: &str, url: &str, insecure_http: bool, help: &str) {
+    pub(super) fn safe(&mut self, at: &str, url: &str, insecure_http: bool, help: &str) {
         let plain = url.starts_with("http://");
         if plain && !insecure_http {
             let help = "use an `https:` URL, or set `insecure_http: true` for a loopback address";
@@ -109,7 +119,7 @@ impl Resolve<'_> {
     }
 }
 
-const fn well_known(written: raw::Document) -> WellKnown {
+pub(super) const fn well_known(written: raw::Document) -> WellKnown {
     match written {
         raw::Document::Openid => WellKnown::OpenId,
         raw::Document::Oauth => WellKnown::Oauth,

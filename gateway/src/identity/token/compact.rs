@@ -102,7 +102,7 @@ fn text(header: &Map<String, Value>, name: &str) -> Result<Option<String>, Token
 const NEVER: [&str; 7] = ["crit", "jku", "x5u", "jwk", "x5c", "b64", "zip"];
 
 /// Twice what a token with many groups takes; heads of requests are bounded near it anyway.
-const TOKEN_BYTES_MAX: usize = 8 * 1024;
+pub(super) const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -57,6 +57,12 @@ pub enum TokenFault {
     /// Issued later than now.
     #[error("the token was issued in the future")]
     IssuedInFuture,
+    /// Its issuer says that it is good for nothing: unknown, ended or revoked there.
+    #[error("the token's issuer says that it is not active")]
+    Inactive,
+    /// Revoked here.
+    #[error("the token has been revoked")]
+    Revoked,
     /// Valid for longer than this issuer's tokens may be.
     #[error("the token lives too long")]
     Lifetime,
@@ -85,6 +91,8 @@ impl TokenFault {
             Self::Expired => "token-expired",
             Self::NotYetValid => "token-not-yet-valid",
             Self::IssuedInFuture => "token-issued-in-future",
+            Self::Inactive => "token-inactive",
+            Self::Revoked => "token-revoked",
             Self::Lifetime => "token-lifetime",
         }
     }
@@ -101,6 +109,9 @@ impl TokenFault {
             Self::Audience => "the access token is for another audience",
             Self::Expired => "the access token has expired",
             Self::NotYetValid | Self::IssuedInFuture => "the access token is not valid yet",
+            // RFC 7662 section 2.2 lets nobody know why.
+            Self::Inactive => "the access token is not active",
+            Self::Revoked => "the access token has been revoked",
             Self::Lifetime => "the access token lives too long",
             Self::MissingClaim(_) | Self::ClaimForm(_) | Self::PolicyClaim => {
                 "the access token lacks a claim that is wanted here"
@@ -149,6 +160,8 @@ mod tests {
             TokenFault::NotYetValid,
             TokenFault::IssuedInFuture,
             TokenFault::Lifetime,
+            TokenFault::Inactive,
+            TokenFault::Revoked,
         ] {
             assert!(fault.reason().strip_prefix("token-").is_some_and(|code| !code.is_empty()));
             // RFC 6750 section 3: error_description has neither quotes nor backslashes.

@@ -18,6 +18,7 @@ use super::claims::Rules;
 use super::compact::Compact;
 use super::fault::TokenFault;
 use super::fetch::{self, JWKS_BYTES_MAX, KeysFault, Place};
+use super::introspection::Introspector;
 use super::key::KeySet;
 use super::settings::{IssuerMistake, IssuerSettings, KeySource};
 
@@ -28,6 +29,8 @@ pub(super) struct Issuer {
     /// Keys older than this are not used; keys from a file are as old as they may be.
     age_max: SignedDuration,
     source: Source,
+    /// Who asks it about its tokens, if that is done.
+    pub(super) introspector: Option<Introspector>,
     keys: ArcSwapOption<Keys>,
     flight: Mutex<Flight>,
     /// Counts the fetches that have ended, so that others can wait for one.
@@ -128,6 +131,7 @@ impl Issuer {
             rules: Rules::new(&settings),
             age_max,
             source,
+            introspector: settings.introspection.clone().map(Introspector::new).transpose()?,
             keys: ArcSwapOption::new(keys),
             flight: Mutex::default(),
             landed: watch::Sender::new(0),

@@ -13,6 +13,7 @@ use crate::fetch::{Trust, is_safe};
 use crate::oauth::WellKnown;
 
 use super::algorithm::Algorithm;
+use super::introspection::IntrospectionSettings;
 
 /// An issuer of access tokens, and how its tokens are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +48,10 @@ pub struct IssuerSettings {
     pub keys_age_max: Duration,
     /// How long one fetch may take in all.
     pub fetch_timeout: Duration,
-    /// PEM certificates that sign the key server's; the system's own when there are none.
+    /// PEM certificates that sign its servers'; the system's own when there are none.
     pub ca: Option<Vec<u8>>,
+    /// How it is asked about its tokens, if it is.
+    pub introspection: Option<IntrospectionSettings>,
 }
 
 /// Where the public keys of an issuer are.
@@ -152,6 +155,7 @@ impl IssuerSettings {
             keys_age_max: KEYS_AGE_MAX,
             fetch_timeout: FETCH_TIMEOUT,
             ca: None,
+            introspection: None,
         }
     }
 
@@ -173,7 +177,7 @@ impl IssuerSettings {
 pub(super) fn mistakes(all: &[IssuerSettings]) -> Vec<IssuerMistake> {
     let mut told = Vec::new();
     let (mut names, mut issuers) = (HashSet::new(), HashSet::new());
-    for settings in all {
+    for (n, settings) in all.iter().enumerate() {
         let mut tell = |wrong: bool, field: &'static str, message: &str| {
             if wrong {
                 told.push(IssuerMistake {
@@ -199,6 +203,14 @@ pub(super) fn mistakes(all: &[IssuerSettings]) -> Vec<IssuerMistake> {
         tell(timeout.is_zero() || timeout > FETCH_TIMEOUT_MAX, "fetch_timeout", "is not between 1ms and 30s");
         if let KeySource::Url(url) = &settings.keys {
             tell(!is_safe(url), "keys", "is not an https URL (http is for this machine itself)");
+        }
+        if let Some(own) = &settings.introspection {
+            own.mistakes().into_iter().for_each(|message| tell(true, "introspection", message));
+            let clash = |other: &IssuerSettings| {
+                other.introspection.as_ref().is_some_and(|other| own.clashes_with(other))
+            };
+            let message = "needs a `prefix` that tells its opaque tokens from those of other issuers";
+            tell(all.iter().take(n).any(clash), "introspection", message);
         }
     }
     told

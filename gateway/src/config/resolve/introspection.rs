@@ -1,0 +1,134 @@
+//! How is an issuer asked about its tokens, and as whom?
+
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::super::raw;
+use super::super::settings::default;
+use super::issuer::well_known;
+use super::{Resolve, time};
+use crate::credential::Reference;
+use crate::diagnostic::Diagnostic;
+use crate::fetch::Trust;
+use crate::identity::{Introspected, IntrospectionSettings};
+use crate::oauth::{AnswerForm, ClientAuthentication, ClientSettings, Endpoints, ReadSecret, ServerSettings};
+
+impl Resolve<'_> {
+    /// `at` is the place of the issuer, `of` what is written of it.
+    pub(super) fn introspection(
+        &mut self,
+        at: &str,
+        name: &str,
+        written: &raw::Introspection,
+        of: &raw::Issuer,
+        trust: Trust,
+    ) -> Option<IntrospectionSettings> {
+        let at = format!("{at}/introspection");
+        let endpoints = match (&written.url, of.keys.discovery) {
+            (Some(url), _) => {
+                let help = "such as https://login.example/introspect";
+                self.safe(&format!("{at}/url"), url, of.keys.insecure_http, help);
+                Endpoints::Given { token: None, introspection: Some(url.clone()) }
+            }
+            (None, Some(document)) => Endpoints::Discover(well_known(document)),
+            (None, None) => {
+                let help = "give its `url`, or let `keys` be found by `discovery`";
+                self.error(&at, "nothing says where the issuer is asked about its tokens", help);
+                return None;
+            }
+        };
+        let client = self.oauth_client(&format!("{at}/client"), &written.client)?;
+        let issuer = Some(of.issuer.clone());
+        Some(IntrospectionSettings {
+            server: ServerSettings { name: name.to_owned(), issuer, endpoints, client, trust },
+            tokens: written.tokens.unwrap_or(Introspected::Opaque),
+            prefix: written.prefix.clone(),
+            form: if written.signed { AnswerForm::Signed } else { AnswerForm::Plain },
+            cache: time(written.cache, default::INTROSPECTION_CACHE),
+            negative_cache: time(written.negative_cache, default::NEGATIVE_CACHE),
+            stale_max: time(written.stale_max, default::STALE_MAX),
+        })
+    }
+
+    fn oauth_client(&mut self, at: &str, written: &raw::OauthClient) -> Option<ClientSettings> {
+        let raw::OauthClient { id, secret, secret_in_form, private_key, key_id, certificate } = written;
+        let authentication = match (secret, private_key, certificate) {
+            (Some(secret), None, None) => {
+                let secret = self.secret(&format!("{at}/secret"), secret)?;
+                if *secret_in_form {
+                    ClientAuthentication::SecretPost(secret)
+                } else {
+                    ClientAuthentication::SecretBasic(secret)
+                }
+            }
+            (None, Some(key), None) => ClientAuthentication::PrivateKeyJwt {
+                key: self.secret(&format!("{at}/private_key"), key)?,
+                key_id: key_id.clone(),
+            },
+            (None, None, Some(pair)) => {
+                let file = |path: &Path| format!("file:{}", path.display());
+                ClientAuthentication::MutualTls {
+                    chain: self.secret(&format!("{at}/certificate/chain"), &file(&pair.chain))?,
+                    key: self.secret(&format!("{at}/certificate/key"), &file(&pair.key))?,
+                }
+            }
+            (None, None, None) | (Some(_), ..) | (_, Some(_), _) => {
+                let help = "give exactly one of `secret`, `private_key` and `certificate`";
+                self.error(at, "one proof of who the gateway is there is wanted", help);
+                return None;
+            }
+        };
+        Some(ClientSettings { id: id.clone(), authentication })
+    }
+
+    /// A secret that is read at each use, and can be read now.
+    fn secret(&mut self, at: &str, written: &str) -> Option<ReadSecret> {
+        let reference = match written.parse::<Reference>() {
+            Ok(reference) => reference,
+            Err(mistake) => {
+                // Whoever wrote the secret itself here must not find it in the log as well.
+                let place = self.place(at).hidden();
+                self.mistakes.push(Diagnostic::error(place, mistake.to_string()).help(mistake.help()));
+                return None;
+            }
+        };
+        let secret = match reference {
+            Reference::File { path } => {
+                let path = self.folder.join(path);
+                ReadSecret::new(&format!("file:{}", path.display()), move || {
+                    std::fs::read(&path).ok().map(|read| without_line_end(Zeroizing::new(read)))
+                })
+            }
+            Reference::Vault(_) => {
+                let help = "use `file:PATH` or `env:NAME`; Vault's agent can write the file";
+                self.error(at, "what issuers are shown does not come from Vault", help);
+                return None;
+            }
+            Reference::Env { name } => ReadSecret::new(&format!("env:{name}"), move || {
+                let text = std::env::var_os(&name)?;
+                Some(Zeroizing::new(text.into_encoded_bytes()))
+            }),
+        };
+        if secret.read().is_none_or(|read| read.is_empty()) {
+            self.error(
+                at,
+                "the secret cannot be read, or is empty",
+                "is it there, and may the gateway read it?",
+            );
+            return None;
+        }
+        Some(secret)
+    }
+}
+
+/// Editors and `echo` end a file with one line end that is no part of the secret.
+fn without_line_end(mut read: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+    if read.last() == Some(&b'\n') {
+        read.pop();
+        if read.last() == Some(&b'\r') {
+            read.pop();
+        }
+    }
+    read
+}
