@@ -163,7 +163,7 @@ async fn identify(
         .identities()
         .identify(route.demand(), parts, connected, trail.now())
         .await
-        .map_err(Rejection::Identity)
+        .map_err(|error| Rejection::Identity(error.for_want_of(connection.unusable(), &route.demand().asked)))
 }
 
 /// Kind, then scopes, then policy: the cheap and plain reasons first.

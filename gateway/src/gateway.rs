@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::audit;
 use crate::config::EdgeLimits;
 use crate::edge::{Buffered, Slots};
+use crate::handshake::Tallies;
 use crate::keyring::Keyring;
 use crate::reload::ReloadFault;
 use crate::snapshot::Snapshot;
@@ -39,6 +40,8 @@ pub struct Gateway {
     pub(crate) unmatched: OperationMetrics,
     /// Where trace ids come from.
     pub(crate) traces: Traces,
+    /// The handshakes that failed lately.
+    pub(crate) handshakes: Tallies,
     /// Keeps a flood of equal events out of the log.
     pub(crate) repeats: Repeats,
 }
@@ -65,6 +68,7 @@ impl Gateway {
             buffered: Buffered::new(limits.buffered_bytes_max),
             limits,
             node,
+            handshakes: Tallies::default(),
             repeats: Repeats::new(REPEATS_PERIOD),
         }
     }

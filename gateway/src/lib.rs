@@ -16,7 +16,7 @@
 //! | [`quota`] | how often | identity, contract |
 //! | [`credential`] | with what the upstream is asked | contract |
 //! | [`upstream`] | where and how it is asked | contract, credential, keyring |
-//! | [`keyring`] | which certificates, keys, roots and revocation lists are held, and until when | no other room |
+//! | [`keyring`] | which certificates, keys, roots and revocation lists are held, and until when | vault |
 //! | [`vault`] | where the gateway's own secrets, certificates and signatures come from | no other room |
 //! | [`audit`] | what happened | the values it records |
 //! | [`usage`] | who still uses what | no other room |
@@ -25,7 +25,7 @@
 //!
 //! [`config`] says what `gateway.yaml` means; [`snapshot`] puts the rooms together into one immutable
 //! value that a request reads; [`reload`] swaps it; [`rejection`] gives every refusal its status and
-//! [`problem`] its words; [`trail`] keeps what is known of a request for its record; [`cli`] are the
+//! [`problem`] its words; [`trail`] keeps what is known of a request for its record, [`handshake`] tells of what never became one; [`cli`] are the
 //! commands.
 //!
 //! # What is never true
@@ -56,6 +56,7 @@ pub mod edge;
 pub mod exchange;
 pub mod fetch;
 pub mod gateway;
+pub mod handshake;
 pub mod identity;
 pub mod keyring;
 pub mod oauth;

@@ -13,7 +13,9 @@ use crate::audit::NotRecorded;
 use crate::contract::{NoMatch, RequestFault, ResponseFault, TargetError};
 use crate::credential::Unavailable;
 use crate::edge::{BodyFault, HeadClass, HeadFault, NotTrusted};
-use crate::identity::{Bound, Challenge, IdentityError, PossessionFault, ProofFault};
+use crate::identity::{
+    Bound, Challenge, ClientCertificate, IdentityError, PossessionFault, ProofFault, Stranger,
+};
 use crate::policy::PolicyRefusal;
 use crate::problem::{Problem, ProblemType};
 use crate::quota::{Exceeded, Reason};
@@ -128,7 +130,11 @@ impl Rejection {
             | Self::Credential(_)
             | Self::CredentialRefused
             | Self::Internal(_) => Fault::Gateway,
-            Self::Upstream(error) if error.fault == upstream::Fault::Busy => Fault::Gateway,
+            Self::Upstream(error)
+                if matches!(error.fault, upstream::Fault::Busy | upstream::Fault::NoCertificate) =>
+            {
+                Fault::Gateway
+            }
             Self::Body(BodyFault::Overloaded) => Fault::Gateway,
             Self::Identity(error) if error.is_ours() => Fault::Gateway,
             Self::Policy(PolicyRefusal::Failed { .. }) => Fault::Gateway,
@@ -311,6 +317,15 @@ fn identity(error: &IdentityError, offer: &Offer<'_>) -> Problem {
             "This operation needs a client certificate. Connect again and present the one registered for you.",
         ),
         IdentityError::CertificateExpired => certificate_not_trusted(),
+        IdentityError::CertificateUnusable(unusable) => {
+            Problem::new(CERTIFICATE, StatusCode::FORBIDDEN, sentence(unusable.fault.advice()))
+        }
+        IdentityError::UnknownCaller(Stranger::Certificate(certificate)) => {
+            strange(certificate, "is not registered for a caller")
+        }
+        IdentityError::AmbiguousCaller(Stranger::Certificate(certificate)) => {
+            strange(certificate, "is registered for more than one caller")
+        }
         IdentityError::UnknownCaller(_) | IdentityError::AmbiguousCaller(_) => Problem::new(
             UNKNOWN_CALLER,
             StatusCode::FORBIDDEN,
@@ -348,6 +363,18 @@ fn possession(fault: PossessionFault) -> Problem {
         }
     };
     Problem::new(kind, StatusCode::UNAUTHORIZED, sentence(fault.advice()))
+}
+
+/// The names in a certificate are its owner's own: told back, they say what has to be registered.
+fn strange(certificate: &ClientCertificate, what: &str) -> Problem {
+    let names = certificate.names_shown();
+    let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let detail = format!(
+        "The client certificate is trusted, but what it says {what}. Its names: {names}. Its SHA-256: {}. Ask the owner of \
+         the API.",
+        certificate.sha256_hex()
+    );
+    Problem::new(UNKNOWN_CALLER, StatusCode::FORBIDDEN, detail)
 }
 
 fn certificate_not_trusted() -> Problem {
@@ -503,6 +530,9 @@ fn media_type(accepted: &[String], method: &Method) -> Problem {
 fn upstream(error: &UpstreamError) -> Problem {
     match error.fault {
         upstream::Fault::Busy => unavailable("The service behind the gateway is busy. Try again shortly."),
+        upstream::Fault::NoCertificate => {
+            unavailable("The gateway has no certificate for the service behind it yet. Try again shortly.")
+        }
         upstream::Fault::Open => {
             unavailable("The service behind the gateway has not answered for a while. Try again shortly.")
         }

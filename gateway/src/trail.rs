@@ -14,14 +14,14 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::Timestamp;
 
 use crate::audit::{
-    AnswerPart, CallPart, CallerPart, CredentialPart, Decision, LifecyclePart, LimitPart, Outcome, Record,
-    Redacted, Strength, UpstreamPart, ViolationPart,
+    AnswerPart, CallPart, CallerPart, CertificatePart, CredentialPart, Decision, LifecyclePart, LimitPart,
+    Outcome, Record, Redacted, Strength, UpstreamPart, ViolationPart,
 };
 use crate::contract::{Contract, Field, NoMatch, RequestFault, ResponseFault, Target, Used, Violation};
 use crate::credential::Shown;
 use crate::edge::{self, Answer, Connection};
 use crate::gateway::Gateway;
-use crate::identity::{AuthScheme, Caller, Origin};
+use crate::identity::{AuthScheme, Caller, IdentityError, Origin, Stranger};
 use crate::policy::{Permit, PolicyRefusal};
 use crate::quota::Standing;
 use crate::rejection::{Fault, Offer, Rejection};
@@ -112,12 +112,14 @@ impl Trail {
             address: address.to_string(),
             listener,
             caller: None,
+            certificate: None,
             call,
             decision: Decision {
                 outcome: Outcome::Failed,
                 reason: "unfinished".to_owned(),
                 policies: Vec::new(),
             },
+            times: None,
             lifecycle: None,
             limits: Vec::new(),
             fields: Vec::new(),
@@ -476,6 +478,7 @@ impl Trail {
                 self.record.lifecycle = Some(LifecyclePart { state, brownout, waiver: None });
             }
             Rejection::Response(fault) => self.breached(fault),
+            Rejection::Identity(error) => self.record.certificate = certificate_part(error),
             Rejection::Quota(exceeded) => {
                 // The answer tells it already: the refusal writes its own fields.
                 if let Some(standing) = exceeded.standing() {
@@ -517,6 +520,26 @@ const fn counted(outcome: Outcome) -> telemetry::Outcome {
         Outcome::Refused => telemetry::Outcome::Refused,
         Outcome::Failed => telemetry::Outcome::Failed,
         Outcome::Abandoned => telemetry::Outcome::Abandoned,
+    }
+}
+
+/// The certificate that identified nobody, so that it can be found whose it is.
+fn certificate_part(error: &IdentityError) -> Option<CertificatePart> {
+    match error {
+        IdentityError::UnknownCaller(Stranger::Certificate(certificate))
+        | IdentityError::AmbiguousCaller(Stranger::Certificate(certificate)) => Some(CertificatePart {
+            sha256: certificate.sha256_hex().to_owned(),
+            issuer_sha256: None,
+            ends: Some(certificate.not_after()),
+            names: certificate.names_shown(),
+        }),
+        IdentityError::CertificateUnusable(unusable) => Some(CertificatePart {
+            sha256: unusable.sha256.clone(),
+            issuer_sha256: None,
+            ends: None,
+            names: Vec::new(),
+        }),
+        _ => None,
     }
 }
 

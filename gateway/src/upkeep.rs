@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::gateway::Gateway;
+use crate::handshake;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{CredentialGauge, UseCount};
 use crate::usage::{Change, FLUSH_EVERY, Flushed, State};
@@ -73,12 +74,17 @@ pub async fn leave_vault(gateway: &Gateway) {
 /// Brings certificates, keys, roots and revocation lists up to date, until the gateway stops: whatever the
 /// other files are worth at the moment, what was renewed is used.
 pub async fn keep_keyring(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
-    let mut look = tokio::time::interval(KEYRING_EVERY);
+    // Not at once: whoever says that the gateway is ready asks first, and waits for it.
+    let begin = tokio::time::Instant::now().checked_add(KEYRING_EVERY);
+    let mut look = tokio::time::interval_at(begin.unwrap_or_else(tokio::time::Instant::now), KEYRING_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = stopping.changed() => return,
             _ = look.tick() => {
+                let asking = gateway.current();
+                // A server that is slow holds up neither the files nor another server.
+                tokio::spawn(async move { asking.ask_keyring().await });
                 let keyring = Arc::clone(gateway.keyring());
                 // Files are read; nobody waits for it but the next round.
                 if tokio::task::spawn_blocking(move || keyring.look(Timestamp::now())).await.is_err() {
@@ -87,6 +93,17 @@ pub async fn keep_keyring(gateway: Arc<Gateway>, mut stopping: watch::Receiver<b
                 gateway.current().renew_trust();
                 tell_expiries(&gateway);
             }
+        }
+    }
+}
+
+/// Records now and then how often handshakes have failed again, until the gateway stops.
+pub async fn tell_handshakes(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
+    let mut tick = tokio::time::interval(HANDSHAKES_EVERY);
+    loop {
+        tokio::select! {
+            _ = stopping.changed() => return handshake::tell_the_rest(&gateway).await,
+            _ = tick.tick() => handshake::tell_repeated(&gateway, Instant::now()).await,
         }
     }
 }
@@ -166,6 +183,8 @@ const CREDENTIALS_EVERY: Duration = Duration::from_secs(1);
 const KEYS_EVERY: Duration = Duration::from_secs(1);
 /// A session and its leases know by themselves when they are due; this is how often they are asked.
 const VAULT_EVERY: Duration = Duration::from_secs(1);
+/// Each tally knows by itself when its minute is over.
+const HANDSHAKES_EVERY: Duration = Duration::from_secs(5);
 /// A changed file is used within about two of these.
 const KEYRING_EVERY: Duration = Duration::from_millis(500);
 /// About the shortest time that operators give a name whose address moves.

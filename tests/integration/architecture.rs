@@ -20,7 +20,9 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("policy", &["diagnostic", "document", "units", "identity", "contract"]),
     ("quota", &["diagnostic", "document", "units", "identity", "contract"]),
     ("credential", &["diagnostic", "oauth", "vault"]),
-    ("keyring", &[]),
+    // Fetched as JWK sets and lists, or ordered from Vault.
+    ("keyring", &["document", "fetch", "vault"]),
+    ("handshake", &["audit", "gateway"]),
     // What it is believed for, and what it is shown.
     ("upstream", &["diagnostic", "contract", "credential", "keyring"]),
     ("audit", &[]),
@@ -135,6 +137,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "diagnostic",
             "exchange",
             "gateway",
+            "handshake",
             "identity",
             "keyring",
             "rejection",
@@ -144,9 +147,12 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "upstream",
         ],
     ),
-    ("gateway", &["audit", "config", "edge", "keyring", "reload", "snapshot", "telemetry", "usage"]),
+    (
+        "gateway",
+        &["audit", "config", "edge", "handshake", "keyring", "reload", "snapshot", "telemetry", "usage"],
+    ),
     ("reload", &["diagnostic", "gateway", "snapshot"]),
-    ("upkeep", &["gateway", "snapshot", "telemetry", "usage", "vault"]),
+    ("upkeep", &["gateway", "handshake", "snapshot", "telemetry", "usage", "vault"]),
     ("drain", &["gateway"]),
     ("admin", &["diagnostic", "telemetry"]),
     (

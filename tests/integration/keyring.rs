@@ -21,16 +21,54 @@ const ORDER: &str = "/orders/v2/orders/S00042";
 const STATUS: &str = "/stock/v1/status";
 
 /// Clients that call without a pause until they are told to stop.
-struct Load {
+pub(crate) struct Load {
     tasks: JoinSet<()>,
     stop: Arc<AtomicBool>,
     served: Arc<AtomicUsize>,
     failed: Arc<Mutex<Vec<String>>>,
+    /// The certificates that the gateway showed.
+    shown: Arc<Mutex<BTreeSet<Vec<u8>>>>,
 }
 
 impl Load {
     fn new() -> Self {
-        Self { tasks: JoinSet::new(), stop: Arc::default(), served: Arc::default(), failed: Arc::default() }
+        Self {
+            tasks: JoinSet::new(),
+            stop: Arc::default(),
+            served: Arc::default(),
+            failed: Arc::default(),
+            shown: Arc::default(),
+        }
+    }
+
+    /// Clients with this certificate: some make a connection for each call, one keeps its own.
+    pub(crate) fn of_connections(gateway: &Gateway, roots_pem: &str, identity: &Identity) -> Self {
+        let mut load = Self::new();
+        for _ in 0..2 {
+            let client = TlsClient::new(gateway.address("public"), roots_pem, Some(identity), ALL_VERSIONS);
+            let (client, shown) = (Arc::new(client), Arc::clone(&load.shown));
+            load.client(move || {
+                let (client, shown) = (Arc::clone(&client), Arc::clone(&shown));
+                async move {
+                    let mut connection =
+                        client.connect_to(SERVER_NAME).await.map_err(|fault| fault.to_string())?;
+                    shown.lock().unwrap().insert(connection.certificate());
+                    match connection.get(ORDER).await {
+                        Ok(200) => Ok(()),
+                        other => Err(format!("{other:?}")),
+                    }
+                }
+            });
+        }
+        let kept = gateway.client().certificate(identity).build();
+        load.client(move || {
+            let kept = kept.clone();
+            async move {
+                let reply = kept.get(ORDER).await;
+                if reply.status == StatusCode::OK { Ok(()) } else { Err(format!("{reply:?}")) }
+            }
+        });
+        load
     }
 
     /// One more client; `call` gives why it failed.
@@ -54,14 +92,19 @@ impl Load {
         self.served.load(Ordering::Relaxed)
     }
 
+    /// How many certificates the gateway showed.
+    pub(crate) fn certificates(&self) -> usize {
+        self.shown.lock().unwrap().len()
+    }
+
     /// Waits for some calls more than there were.
-    async fn goes_on(&self, gateway: &Gateway) {
+    pub(crate) async fn goes_on(&self, gateway: &Gateway) {
         let before = self.served();
         gateway.until("more calls", async || (self.served() > before + 20).then_some(())).await;
     }
 
     /// Every call was served.
-    async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         self.stop.store(true, Ordering::Relaxed);
         while let Some(ended) = self.tasks.join_next().await {
             ended.unwrap();
@@ -71,19 +114,19 @@ impl Load {
 }
 
 /// Breaks a file, so that no reload can do what is to happen without one.
-async fn no_reload_from_here(world: &World, gateway: &Gateway) -> Value {
+pub(crate) async fn no_reload_from_here(world: &World, gateway: &Gateway) -> Value {
     world.folder.replace("policies/limits.yaml", "quota: 600,", "quota: many,");
     let broken = |status: &Value| !status["last_reload_fault"].is_null();
     gateway.status_that("a broken file", broken).await["snapshot"].clone()
 }
 
-fn trouble(status: &Value, file: &str) -> Option<String> {
+pub(crate) fn trouble(status: &Value, file: &str) -> Option<String> {
     let troubles = status["keyring_troubles"].as_array().unwrap();
     let one = troubles.iter().find(|one| one["name"].as_str().unwrap().ends_with(file))?;
     Some(one["reason"].as_str().unwrap().to_owned())
 }
 
-fn ends(status: &Value, what: &str, name: &str) -> Option<String> {
+pub(crate) fn ends(status: &Value, what: &str, name: &str) -> Option<String> {
     let rows = status["expiries"].as_array().unwrap();
     let one = rows.iter().find(|one| one["what"] == what && one["name"].as_str().unwrap().contains(name))?;
     Some(one["ends"].as_str().unwrap().to_owned())
@@ -101,36 +144,9 @@ async fn a_listener_shows_its_renewed_certificate_under_load_while_no_reload_is_
     let before = no_reload_from_here(&world, &gateway).await;
     let identity = world.identity("warehouse");
     let old = Identity::read(&world.folder.join("certs"), "server").unwrap();
-    let shown: Arc<Mutex<BTreeSet<Vec<u8>>>> = Arc::default();
 
-    let mut load = Load::new();
-    // Each call over a connection of its own, and others over one that stays.
-    for _ in 0..2 {
-        let roots = world.servers.pem();
-        let client =
-            Arc::new(TlsClient::new(gateway.address("public"), &roots, Some(&identity), ALL_VERSIONS));
-        let shown = Arc::clone(&shown);
-        load.client(move || {
-            let (client, shown) = (Arc::clone(&client), Arc::clone(&shown));
-            async move {
-                let mut connection =
-                    client.connect_to(SERVER_NAME).await.map_err(|fault| fault.to_string())?;
-                shown.lock().unwrap().insert(connection.certificate());
-                match connection.get(ORDER).await {
-                    Ok(200) => Ok(()),
-                    other => Err(format!("{other:?}")),
-                }
-            }
-        });
-    }
-    let kept = gateway.client().certificate(&identity).build();
-    load.client(move || {
-        let kept = kept.clone();
-        async move {
-            let reply = kept.get(ORDER).await;
-            if reply.status == StatusCode::OK { Ok(()) } else { Err(format!("{reply:?}")) }
-        }
-    });
+    let load = Load::of_connections(&gateway, &world.servers.pem(), &identity);
+    let shown = Arc::clone(&load.shown);
     load.goes_on(&gateway).await;
     for _ in 0..3 {
         let renewed = world.servers.server(&[SERVER_NAME, "localhost", "127.0.0.1"]);

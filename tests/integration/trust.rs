@@ -44,24 +44,79 @@ async fn a_certificate_that_is_not_good_ends_the_handshake() {
     world.folder.write("certs/clients.crl", &list);
     let gateway = Gateway::start(&world).await;
     assert!(answers(&gateway, &world.identity("warehouse")).await);
+    let other = Authority::new("clients").client_uri(WAREHOUSE);
     let rows = [
-        ("of another authority", Authority::new("clients").client_uri(WAREHOUSE)),
-        ("of the servers' authority", world.servers.client_uri(WAREHOUSE)),
-        ("expired", world.clients.sign(Usage::Client, &names, Validity::Expired)),
-        ("not valid yet", world.clients.sign(Usage::Client, &names, Validity::NotYet)),
-        ("for servers", world.clients.sign(Usage::Server, &names, Validity::Current)),
-        ("revoked", revoked),
+        ("of another authority", other, "certificate-signature"),
+        ("of the servers' authority", world.servers.client_uri(WAREHOUSE), "certificate-issuer-unknown"),
+        ("expired", world.clients.sign(Usage::Client, &names, Validity::Expired), "certificate-expired"),
+        (
+            "not valid yet",
+            world.clients.sign(Usage::Client, &names, Validity::NotYet),
+            "certificate-not-yet-valid",
+        ),
+        ("for servers", world.clients.sign(Usage::Server, &names, Validity::Current), "certificate-purpose"),
+        ("revoked", revoked, "certificate-revoked"),
     ];
-    for (count, (what, identity)) in (1_u32..).zip(&rows) {
+    for (what, identity, cause) in &rows {
         assert!(!answers(&gateway, identity).await, "{what}");
+        let reason = format!("handshake-{cause}");
         gateway
             .until(&format!("the failure is counted: {what}"), async || {
-                let failed = gateway.metric("gateway_tls_handshake_failures_total", &[]).await;
-                (failed >= f64::from(count)).then_some(())
+                let counted = [&*format!("reason=\"{reason}\"")];
+                let failed = gateway.metric("gateway_tls_handshake_failures_total", &counted).await;
+                (failed >= 1.0).then_some(())
             })
             .await;
+        let record = gateway
+            .until(&format!("the failure is recorded: {what}"), async || {
+                let records = gateway.audit(&["--decision", "refused"]).await;
+                records.into_iter().find(|one| one["decision"]["reason"] == reason)
+            })
+            .await;
+        assert_eq!(record["certificate"]["sha256"], identity.sha256(), "{what}: {record}");
+        assert!(record["certificate"]["issuer_sha256"].is_string(), "{what}: {record}");
+        assert!(record["certificate"]["ends"].is_string(), "{what}: {record}");
+        assert_eq!((&record["listener"], &record["address"]), (&json!("public"), &json!("127.0.0.1")));
+        assert!(record["caller"].is_null() && record["answer"].is_null(), "{what}: {record}");
+        assert!(!record.to_string().contains("warehouse"), "what was not verified names nobody: {record}");
+        assert!(gateway.printed().contains(&reason), "{what}: {}", gateway.printed());
     }
     assert!(world.odoo.seen().len() == 1, "only the good one came through");
+}
+
+#[tokio::test]
+async fn a_flood_of_failed_handshakes_is_counted_and_recorded_once() {
+    let world = World::new().await;
+    let gateway = Gateway::start(&world).await;
+    let stranger = world.servers.client_uri(WAREHOUSE);
+    for _ in 0..30 {
+        assert!(!answers(&gateway, &stranger).await);
+    }
+    let unknown = "handshake-certificate-issuer-unknown";
+    let counted = async |reason: &str| {
+        gateway.metric("gateway_tls_handshake_failures_total", &[&*format!("reason=\"{reason}\"")]).await
+    };
+    gateway.until("all are counted", async || (counted(unknown).await >= 30.0).then_some(())).await;
+    let records = gateway.audit(&["--decision", "refused"]).await;
+    assert_eq!(records.iter().filter(|one| one["decision"]["reason"] == unknown).count(), 1);
+
+    // A client that does not believe the gateway, one that speaks something else, one that only looks.
+    let client = TlsClient::new(gateway.address("public"), &world.clients.pem(), None, ALL_VERSIONS);
+    assert!(client.get(ORDER).await.is_err());
+    let mut plain = tokio::net::TcpStream::connect(gateway.address("public")).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut plain, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    drop(tokio::net::TcpStream::connect(gateway.address("public")).await.unwrap());
+    for reason in ["handshake-gateway-distrusted", "handshake-not-tls", "handshake-left"] {
+        gateway.until(reason, async || (counted(reason).await >= 1.0).then_some(())).await;
+    }
+    let recorded = async |reason: &str| {
+        let records = gateway.audit(&["--decision", "refused"]).await;
+        records.iter().any(|one| one["decision"]["reason"] == reason)
+    };
+    for reason in ["handshake-gateway-distrusted", "handshake-not-tls"] {
+        gateway.until(reason, async || recorded(reason).await.then_some(())).await;
+    }
+    assert!(!recorded("handshake-left").await, "nobody was turned away");
 }
 
 #[tokio::test]
@@ -89,8 +144,9 @@ async fn a_revocation_refuses_each_request_of_connections_that_are_open() {
     }
     assert!(!answers(&gateway, &stolen).await, "a new connection");
     let refused = gateway.audit(&["--decision", "refused"]).await;
-    assert_eq!(refused.len(), 4);
-    assert!(refused.iter().all(|one| one["decision"]["reason"] == "certificate-not-trusted"), "{refused:#?}");
+    let of = |reason: &str| refused.iter().filter(|one| one["decision"]["reason"] == reason).count();
+    assert_eq!(of("certificate-not-trusted"), 4, "{refused:#?}");
+    assert_eq!(of("handshake-certificate-revoked") + 4, refused.len(), "{refused:#?}");
     // The list may be mended, too: the certificate was revoked by mistake.
     let none = world.clients.revocation_list(&[], Validity::Current);
     world.folder.write("certs/clients.crl", &none);
@@ -234,6 +290,8 @@ async fn certificates_name_callers_by_dns_and_spiffe_names_only() {
             None,
         ),
         ("no name", sign(&[]), None),
+        ("two URIs", sign(&[uri_san(WAREHOUSE), uri_san("https://a.example")]), None),
+        ("an SVID without path", sign(&[uri_san("spiffe://retailer.example")]), None),
     ];
     for (what, identity, caller) in rows {
         let client = gateway.client().certificate(&identity).build();
@@ -249,8 +307,24 @@ async fn certificates_name_callers_by_dns_and_spiffe_names_only() {
                 );
             }
             None => {
-                assert!(reply.status == 401 || reply.status == 403, "{what}: {reply:?}");
+                assert_eq!(reply.status, StatusCode::FORBIDDEN, "{what}: {reply:?}");
                 assert_eq!(record["caller"], json!(null), "{what}");
+                assert_eq!(record["certificate"]["sha256"], identity.sha256(), "{what}: {record}");
+                // What the partner is told is what was seen, and the same is on record.
+                let (reason, detail) = (&record["decision"]["reason"], reply.problem()["detail"].to_string());
+                let expected = match what {
+                    "names of two callers" => "caller-ambiguous",
+                    "two URIs" => "certificate-several-uris",
+                    "an SVID without path" => "certificate-spiffe-form",
+                    _ => "caller-unknown",
+                };
+                assert_eq!(reason, expected, "{what}");
+                for name in record["certificate"]["names"].as_array().into_iter().flatten() {
+                    assert!(detail.contains(name.as_str().unwrap()), "{what}: {detail}");
+                }
+                let sha256 = identity.sha256();
+                let told = if expected.starts_with("caller") { sha256.as_str() } else { "SPIFFE ID" };
+                assert!(detail.contains(told), "{what}: {detail}");
             }
         }
         // Beside somebody else's token it is no second proof of anybody.

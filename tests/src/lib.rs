@@ -23,6 +23,7 @@
 pub mod bench;
 pub mod certificates;
 pub mod demo;
+pub mod depot;
 mod folder;
 mod gate;
 pub mod gateway;

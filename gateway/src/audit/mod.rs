@@ -72,8 +72,8 @@ pub use log::{Log, LogSettings, Lost, NotRecorded, Receipt, Strength};
 pub use proof::{Growth, Inclusion, ProofError, prove, prove_growth};
 pub use query::{Found, Query, query};
 pub use record::{
-    AnswerPart, CallPart, CallerPart, CredentialPart, Decision, LifecyclePart, LimitPart, Outcome, Record,
-    UpstreamPart, ViolationPart,
+    AnswerPart, CallPart, CallerPart, CertificatePart, CredentialPart, Decision, LifecyclePart, LimitPart,
+    Outcome, Record, UpstreamPart, ViolationPart,
 };
 pub use redaction::{Redacted, Redaction};
 pub use state::{Failure, Health, LogState};

@@ -29,10 +29,16 @@ pub struct Record {
     /// Who called; absent when nobody could be identified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller: Option<CallerPart>,
+    /// The client certificate that identified nobody, or ended the handshake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificatePart>,
     /// What was called.
     pub call: CallPart,
     /// What became of it.
     pub decision: Decision,
+    /// How many of the same this record is about, where that is more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u64>,
     /// The life of what was called, if it is deprecated or past its sunset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifecycle: Option<LifecyclePart>,
@@ -89,6 +95,23 @@ pub struct CallerPart {
     /// The client certificate's SHA-256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_sha256: Option<String>,
+}
+
+/// A client certificate that identified nobody, or ended the handshake. In a handshake that failed nothing of
+/// it was verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificatePart {
+    /// Its SHA-256.
+    pub sha256: String,
+    /// The SHA-256 of its issuer's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer_sha256: Option<String>,
+    /// When it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<Timestamp>,
+    /// The names in it, where its chain was good.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
 }
 
 /// What was called.
@@ -312,12 +335,16 @@ mod tests {
                     id: text(5), kind: text(6), how: text(7),
                     token_id: some(0), issuer: some(1), bound: some(2), actor: some(3), certificate_sha256: some(4),
                 }),
+                certificate: part[1].then(|| CertificatePart {
+                    sha256: text(1), issuer_sha256: some(2), ends: None, names: vec![text(3)],
+                }),
                 call: CallPart {
                     method: text(8),
                     target: samples::redacted(&texts[9]),
                     api: some(0), version: some(1), operation: some(2),
                 },
                 decision: Decision { outcome, reason: text(10), policies: vec![text(11), text(0)] },
+                times: part[0].then_some(numbers[4]),
                 lifecycle: part[4].then(|| LifecyclePart { state: text(2), brownout: some(3), waiver: some(5) }),
                 limits: vec![LimitPart { name: text(1), remaining: numbers[0], reset: numbers[1] }],
                 fields: if part[0] { vec![text(5)] } else { vec![] },

@@ -49,6 +49,7 @@ pub(super) fn record(n: u64) -> Record {
         address: "192.0.2.1".into(),
         listener: "public".into(),
         caller: None,
+        certificate: None,
         call: CallPart {
             method: "GET".into(),
             target: redacted(&format!("/orders/{n}")),
@@ -61,6 +62,7 @@ pub(super) fn record(n: u64) -> Record {
             reason: "ok".into(),
             policies: vec!["orders-read".into()],
         },
+        times: None,
         lifecycle: None,
         limits: vec![],
         fields: vec![],

@@ -90,6 +90,7 @@ impl Serve {
                 tokio::spawn(upkeep::run(Arc::clone(&gateway), move || announce(&ready), stopping()));
                 tokio::spawn(upkeep::keep_keyring(Arc::clone(&gateway), stopping()));
                 tokio::spawn(upkeep::keep_credentials(Arc::clone(&gateway), stopping()));
+                tokio::spawn(upkeep::tell_handshakes(Arc::clone(&gateway), stopping()));
                 tokio::spawn(upkeep::keep_usage(Arc::clone(&gateway), stopping()));
                 tokio::spawn(upkeep::keep_vault(Arc::clone(&gateway), stopping()));
                 drain::run(&gateway).await;

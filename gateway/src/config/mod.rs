@@ -10,4 +10,4 @@ mod settings;
 
 pub use outline::Outline;
 pub use resolve::{load, schema};
-pub use settings::{EdgeLimits, ListenerSettings, ListenerTlsSettings, Settings};
+pub use settings::{ClientCrl, EdgeLimits, ListenerSettings, ListenerTlsSettings, Settings};

@@ -48,7 +48,7 @@ impl Outline {
         let admin = value.and_then(|value| value.get("admin")?.get("address")).and_then(Value::as_str);
         let audit = || named("audit", "directory").unwrap_or_else(|| base.join("audit"));
         Self {
-            usage: named("usage", "file").unwrap_or_else(|| beside(&audit())),
+            usage: named("usage", "file").unwrap_or_else(|| beside(&audit(), default::USAGE)),
             policies: folder("policies", default::POLICIES),
             contracts: folder("contracts", default::CONTRACTS),
             admin: admin.unwrap_or(default::ADMIN).parse().ok(),

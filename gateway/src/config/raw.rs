@@ -5,6 +5,7 @@
 
 mod credential;
 mod issuer;
+mod keyring;
 mod listener;
 mod tokens;
 mod upstream;
@@ -19,7 +20,8 @@ use serde::Deserialize;
 
 pub(super) use credential::{Credential, CredentialForm};
 pub(super) use issuer::{ClaimType, Document, Introspection, Issuer, Keys, OauthClient, Typ};
-pub(super) use listener::{KeyPair, Listener, ListenerTls};
+pub(super) use keyring::{ClientCrl, FetchedCrl, KeyPair, OwnCertificate, SpiffeBundle, VaultPki};
+pub(super) use listener::{Listener, ListenerTls};
 pub(super) use tokens::Tokens;
 pub(super) use upstream::{Upstream, UpstreamTls};
 pub(super) use vault::{Vault, VaultAppRole, VaultAuth, VaultCertificate, VaultJwt, VaultKubernetes};

@@ -41,8 +41,14 @@ pub fn load(path: &Path) -> Result<(Settings, Diagnostics), Diagnostics> {
     let document = Document::read(path, &path.display().to_string())?;
     let written: raw::Gateway = document.to()?;
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    let mut resolve =
-        Resolve { document: &document, folder, mistakes: Diagnostics::new(), sources: vec![path.to_owned()] };
+    let mut resolve = Resolve {
+        document: &document,
+        folder,
+        mistakes: Diagnostics::new(),
+        sources: vec![path.to_owned()],
+        keyring: PathBuf::new(),
+        has_vault: false,
+    };
     let settings = resolve.gateway(written);
     let Resolve { mistakes, sources, .. } = resolve;
     mistakes.into_result(settings.map(|settings| Settings { sources, ..settings }))
@@ -60,6 +66,9 @@ struct Resolve<'a> {
     folder: &'a Path,
     mistakes: Diagnostics,
     sources: Vec<PathBuf>,
+    /// Where what was fetched of certificates, lists and bundles is kept.
+    keyring: PathBuf,
+    has_vault: bool,
 }
 
 impl Resolve<'_> {
@@ -86,6 +95,8 @@ impl Resolve<'_> {
         insecure.extend(insecure_unpublished_contracts.then(|| "insecure_unpublished_contracts".to_owned()));
         let open = vault.as_ref().is_some_and(|vault| vault.insecure_http);
         insecure.extend(open.then(|| "vault.insecure_http".to_owned()));
+        self.has_vault = vault.is_some();
+        self.keyring = beside(&self.folder.join(&audit.directory), default::KEYRING);
         let vault = vault.and_then(|vault| self.vault(vault));
         let admin = self.admin(&admin);
         let listeners = self.listeners(listeners);
@@ -107,7 +118,7 @@ impl Resolve<'_> {
             policies: folder(policies, default::POLICIES),
             contracts: folder(contracts, default::CONTRACTS),
             unpublished: unpublished(insecure_unpublished_contracts),
-            listeners,
+            listeners: listeners?,
             admin: admin?,
             issuers: issuers.into_iter().collect::<Option<_>>()?,
             claims,
@@ -146,14 +157,15 @@ impl Resolve<'_> {
         Some(address)
     }
 
-    fn listeners(&mut self, written: BTreeMap<String, raw::Listener>) -> Vec<ListenerSettings> {
+    fn listeners(&mut self, written: BTreeMap<String, raw::Listener>) -> Option<Vec<ListenerSettings>> {
         if written.is_empty() {
             self.error("/listeners", "no listener is named", "name at least one, with its `address`");
         }
-        written.into_iter().map(|(name, listener)| self.listener(name, listener)).collect()
+        let all: Vec<_> = written.into_iter().map(|(name, listener)| self.listener(name, listener)).collect();
+        all.into_iter().collect()
     }
 
-    fn listener(&mut self, name: String, written: raw::Listener) -> ListenerSettings {
+    fn listener(&mut self, name: String, written: raw::Listener) -> Option<ListenerSettings> {
         let at = format!("/listeners/{}", token(&name));
         let plain = written.tls.is_none();
         if plain && !written.insecure_no_tls {
@@ -185,11 +197,14 @@ impl Resolve<'_> {
             );
         }
         let origins = self.origins(&at, &written.origins);
-        let tls = written.tls.map(|tls| self.listener_tls(&name, tls));
+        let tls = match written.tls {
+            None => None,
+            Some(tls) => Some(self.listener_tls(&name, &format!("{at}/tls"), tls)?),
+        };
         let raw::Listener { address, http2, proxy_protocol, trusted_hops, .. } = written;
         let trusted_hops = TrustedHops::new(trusted_hops);
         let http2 = http2.unwrap_or(true);
-        ListenerSettings { name, address, origins, tls, http2, proxy_protocol, trusted_hops }
+        Some(ListenerSettings { name, address, origins, tls, http2, proxy_protocol, trusted_hops })
     }
 
     fn audit(&mut self, written: raw::Audit) -> Option<LogSettings> {
@@ -222,7 +237,7 @@ impl Resolve<'_> {
         if days == 0 {
             self.error("/usage/keep", "counts are kept for a day at least", "such as `keep: 400d`");
         }
-        let file = file.map_or_else(|| beside(audit), |file| self.folder.join(file));
+        let file = file.map_or_else(|| beside(audit, default::USAGE), |file| self.folder.join(file));
         (enabled != Some(false)).then_some(UsageSettings { file, keep_days: days })
     }
 
@@ -324,6 +339,7 @@ fn insecure(
         if listener.insecure_no_tls_beyond_loopback {
             on.push(format!("listeners.{name}.insecure_no_tls_beyond_loopback"));
         }
+        on.extend(listener.tls.iter().flat_map(|tls| keyring::insecure(name, tls)));
     }
     if admin.insecure_beyond_loopback {
         on.push("admin.insecure_beyond_loopback".to_owned());
@@ -357,9 +373,9 @@ fn time(written: Option<Span>, usual: Duration) -> Duration {
     written.map_or(usual, |span| span.0)
 }
 
-/// Where counts are kept when nothing else is said.
-pub(super) fn beside(audit: &Path) -> PathBuf {
-    audit.with_file_name(default::USAGE)
+/// Where something is kept when nothing else is said.
+pub(super) fn beside(audit: &Path, name: &str) -> PathBuf {
+    audit.with_file_name(name)
 }
 
 fn size(written: Option<ByteSize>, usual: usize) -> usize {

@@ -1,5 +1,6 @@
 //! What `gateway.yaml` means: every default decided, with its reason.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -125,7 +126,18 @@ pub struct ListenerTlsSettings {
     /// Roots of client certificates.
     pub client_roots: Option<Source>,
     /// Revocation lists.
-    pub client_crls: Vec<Source>,
+    pub client_crls: Vec<ClientCrl>,
+    /// The bundles of the SPIFFE trust domains that are believed for nothing else; nothing where none is named.
+    pub spiffe: Option<BTreeMap<String, Source>>,
+}
+
+/// A revocation list of client roots.
+#[derive(Debug, Clone)]
+pub struct ClientCrl {
+    /// Where it comes from.
+    pub source: Source,
+    /// How long it serves past the time at which the next one was due.
+    pub stale_max: Duration,
 }
 
 /// Limits of the edge. Fixed when the process starts.
@@ -171,6 +183,8 @@ pub(super) mod default {
     pub(crate) const CONTRACTS: &str = "contracts";
     /// Beside the folder of the audit log, which must be writable as well.
     pub(crate) const USAGE: &str = "usage.sqlite";
+    /// Likewise.
+    pub(crate) const KEYRING: &str = "keyring";
     /// What is done once a year is seen again before it is forgotten.
     pub(crate) const USAGE_DAYS: u32 = 400;
     /// The usual port of an admin listener in this field; loopback, because it has no access control.
@@ -216,6 +230,20 @@ pub(super) mod default {
     pub(crate) use crate::identity::{INTROSPECTION_CACHE, NEGATIVE_CACHE};
     /// A token that may have been revoked serves no longer than was said.
     pub(crate) const STALE_MAX: Duration = Duration::ZERO;
+    /// Two tries of a server that is a second away.
+    pub(crate) const KEYRING_TIMEOUT: Duration = Duration::from_secs(10);
+    /// A stolen certificate is worth something for so long after its revocation.
+    pub(crate) const CRL_REFRESH: Duration = Duration::from_secs(900);
+    /// What SPIFFE's own servers say where they say nothing.
+    pub(crate) const BUNDLE_REFRESH: Duration = Duration::from_secs(300);
+    /// Leaves a third of the life for Vault to come back.
+    pub(crate) const RENEW_AT: f64 = 0.66;
+    /// Earlier is a certificate for nothing.
+    pub(crate) const RENEW_AT_MIN: f64 = 0.1;
+    /// Later leaves no time to try again.
+    pub(crate) const RENEW_AT_MAX: f64 = 0.95;
+    /// What a certificate's own life decides; this is for one that has none.
+    pub(crate) const RENEWAL: Duration = Duration::from_secs(3600);
     /// One lost packet and its repetition.
     pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
     /// Odoo's slow calls take seconds; the operation's own deadline is usually shorter.

@@ -14,10 +14,11 @@ use pingora::protocols::l4::stream::Stream as TcpStream;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::proxy::Session;
 use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use tokio::sync::Notify;
 
-use super::tls::ClientTrust;
-use crate::identity::ClientCertificate;
+use super::trust::ClientTrust;
+use crate::identity::{ClientCertificate, UnusableCertificate};
 use crate::telemetry::ConnectionOpen;
 
 /// One accepted connection.
@@ -30,6 +31,8 @@ pub struct Connection {
     /// The port of the gateway's end.
     port: u16,
     certificate: OnceLock<Presented>,
+    /// A certificate that was shown and can be nobody's.
+    unusable: OnceLock<UnusableCertificate>,
     _counted: (Slot, ConnectionOpen),
 }
 
@@ -61,7 +64,15 @@ impl Connection {
         port: u16,
         counted: (Slot, ConnectionOpen),
     ) -> Self {
-        Self { listener, address, encrypted, port, certificate: OnceLock::new(), _counted: counted }
+        Self {
+            listener,
+            address,
+            encrypted,
+            port,
+            certificate: OnceLock::new(),
+            unusable: OnceLock::new(),
+            _counted: counted,
+        }
     }
 
     /// The place of its listener in the configuration.
@@ -99,7 +110,11 @@ impl Connection {
                 // Set once, right after the handshake; a second value cannot occur.
                 drop(self.certificate.set(presented));
             }
-            Err(fault) => tracing::info!(reason = %fault, "a client certificate was ignored"),
+            Err(fault) => {
+                let unusable = UnusableCertificate::new(leaf, fault);
+                tracing::info!(reason = %fault, sha256 = unusable.sha256, "a client certificate is nobody's");
+                drop(self.unusable.set(unusable));
+            }
         }
     }
 
@@ -125,13 +140,19 @@ impl Connection {
         if !still_good {
             *checked = None;
             let (leaf, intermediates) = presented.chain.split_first().ok_or(NotTrusted)?;
-            if let Err(fault) = trust.verifier().verify_client_cert(leaf, intermediates, UnixTime::now()) {
+            if let Err(fault) = trust.verify_client_cert(leaf, intermediates, UnixTime::now()) {
                 tracing::info!(%fault, "a client certificate is not trusted any more");
                 return Err(NotTrusted);
             }
             *checked = Some(Checked { trust: trust.generation(), at: now });
         }
         Ok(Some(&presented.certificate))
+    }
+
+    /// A certificate that was shown, is trusted, and can be nobody's.
+    #[must_use]
+    pub fn unusable(&self) -> Option<&UnusableCertificate> {
+        self.unusable.get()
     }
 
     /// Lets Pingora carry the connection to each of its requests, over HTTP/1.1 and HTTP/2 alike.

@@ -5,11 +5,10 @@
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use pingora::listeners::tls::Acceptor;
 use pingora::protocols::l4::stream::Stream as PlainStream;
-use pingora::protocols::{ALPN, Ssl, Stream};
+use pingora::protocols::{ALPN, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
@@ -19,12 +18,14 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::connection::{Connection, Slot};
+use super::encrypted::Encrypted;
 use super::gathered::Gathered;
 use super::proxy_protocol::Header;
 use super::streamed::Phases;
 use super::{Edge, http1, http2, proxy_protocol};
 use crate::config::ListenerSettings;
 use crate::gateway::Gateway;
+use crate::handshake::{self, Cause, Failed};
 
 /// A socket that is bound and not yet served.
 #[derive(Debug)]
@@ -177,27 +178,19 @@ impl Accept {
     }
 
     async fn encrypt(&self, plain: PlainStream, connection: &Connection, time: Duration) -> Option<Stream> {
-        let snapshot = self.edge.gateway.current();
-        let tls = snapshot.listener_tls(self.index)?;
-        let acceptor = Acceptor::from_server_config(tls.server());
-        let stream = match timeout(time, acceptor.tls_handshake(plain)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(fault)) => {
-                self.edge.gateway.metrics().handshake_failed();
-                let address = connection.address();
-                if let Some(more) = self.edge.gateway.repeats.admit("tls-handshake", Instant::now()) {
-                    tracing::info!(%address, %fault, more, "a TLS handshake failed");
-                }
-                return None;
+        let gateway = &self.edge.gateway;
+        let server = gateway.current().listener_tls(self.index)?.server();
+        let outcome = timeout(time, Encrypted::accept(server, plain)).await;
+        match outcome.unwrap_or(Err(Failed { cause: Cause::Slow, shown: None })) {
+            Ok(stream) => {
+                connection.presented(stream.client_chain());
+                Some(Box::new(stream))
             }
-            Err(_elapsed) => {
-                self.edge.gateway.metrics().handshake_failed();
-                return None;
+            Err(failed) => {
+                handshake::failed(gateway, self.index, connection.address(), failed).await;
+                None
             }
-        };
-        let chain = stream.get_ssl().and_then(|tls| tls.peer_cert_chain_der()).unwrap_or_default();
-        connection.presented(chain.to_vec());
-        Some(Box::new(stream))
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod answer;
 mod body;
 mod client_address;
 mod connection;
+mod encrypted;
 mod gathered;
 mod head;
 mod http1;
@@ -16,6 +17,7 @@ mod origin;
 mod proxy_protocol;
 mod streamed;
 mod tls;
+mod trust;
 
 use std::sync::Arc;
 
@@ -28,7 +30,8 @@ pub use connection::{Connection, NotTrusted, Slots};
 pub use head::{HeadClass, HeadFault, HeadLimits};
 pub use listener::{Bound, listen};
 pub use origin::origin;
-pub use tls::{ClientTrust, ListenerTls};
+pub use tls::ListenerTls;
+pub use trust::ClientTrust;
 
 use crate::gateway::Gateway;
 use streamed::Phases;

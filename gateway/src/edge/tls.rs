@@ -4,19 +4,21 @@
 //! the files of policies and contracts load at that moment or not. Sessions resume only within one making,
 //! because each has a rustls configuration, and so a session store, of its own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::ServerConfig;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use crate::config::ListenerTlsSettings;
+use super::trust::{Believed, ClientTrust};
+use crate::config::{ClientCrl, ListenerTlsSettings};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
-use crate::keyring::{Holding, KeyPair, Keyring, KeyringFault, RevocationLists, Roots};
+use crate::keyring::{Bundle, Holding, KeyPair, Keyring, KeyringFault, RevocationLists, Roots};
 
 /// The TLS side of one listener. It outlives snapshots for as long as its settings stay the same.
 #[derive(Debug)]
@@ -31,7 +33,10 @@ pub struct ListenerTls {
 struct Holdings {
     shown: Vec<Arc<Holding<KeyPair>>>,
     roots: Option<Arc<Holding<Roots>>>,
-    lists: Vec<Arc<Holding<RevocationLists>>>,
+    /// Each with how long a list serves past its end.
+    lists: Vec<(Arc<Holding<RevocationLists>>, Duration)>,
+    /// By trust domain; nothing where none is named.
+    spiffe: Option<BTreeMap<String, Arc<Holding<Bundle>>>>,
 }
 
 /// What was made of the holdings at one time.
@@ -43,14 +48,6 @@ pub(super) struct Made {
     names: Arc<[String]>,
     /// The generations of the holdings.
     of: Vec<u64>,
-}
-
-/// What decides whether a client certificate is trusted, until something changes.
-#[derive(Debug)]
-pub struct ClientTrust {
-    verifier: Arc<dyn ClientCertVerifier>,
-    /// Differs from that of every other trust of this process.
-    generation: u64,
 }
 
 impl ListenerTls {
@@ -79,7 +76,9 @@ impl ListenerTls {
 
     /// Makes it anew if the keyring holds something else now. What cannot be made replaces nothing.
     pub fn renew(&self) {
-        if self.made.load().of == self.holdings.generations() {
+        let made = self.made.load();
+        let over = made.trust.as_ref().is_some_and(|trust| trust.is_over(Timestamp::now()));
+        if made.of == self.holdings.generations() && !over {
             return;
         }
         match make(&self.holdings, self.http2) {
@@ -106,18 +105,6 @@ impl ListenerTls {
     }
 }
 
-impl ClientTrust {
-    /// Decides.
-    pub(super) fn verifier(&self) -> &dyn ClientCertVerifier {
-        &*self.verifier
-    }
-
-    /// A certificate found good by one is looked at again by another.
-    pub(super) const fn generation(&self) -> u64 {
-        self.generation
-    }
-}
-
 impl Holdings {
     fn take(settings: &ListenerTlsSettings, keyring: &Keyring, now: Timestamp) -> Result<Self, Diagnostics> {
         let mut mistakes = Diagnostics::new();
@@ -133,12 +120,36 @@ impl Holdings {
         let roots = roots.and_then(|source| mistakes.keep(keyring.roots(source, now).map_err(told)));
         let mut lists = Vec::new();
         if let Some(signers) = &roots {
-            for source in &settings.client_crls {
-                lists.extend(mistakes.keep(keyring.lists(source, signers, now).map_err(told)));
+            for ClientCrl { source, stale_max } in &settings.client_crls {
+                let held = mistakes.keep(keyring.lists(source, signers, now).map_err(told));
+                lists.extend(held.map(|held| (held, *stale_max)));
             }
         }
-        let (holdings, _) = mistakes.into_result(Some(Self { shown, roots, lists }))?;
+        let mut spiffe = settings.spiffe.as_ref().map(|_| BTreeMap::new());
+        for (domain, source) in settings.spiffe.iter().flatten() {
+            if let Some(held) = mistakes.keep(keyring.bundle(source, now).map_err(told)) {
+                spiffe.get_or_insert_default().insert(domain.clone(), held);
+            }
+        }
+        let (holdings, _) = mistakes.into_result(Some(Self { shown, roots, lists, spiffe }))?;
         Ok(holdings)
+    }
+
+    /// What client certificates are held against, if any are asked for.
+    fn trust(&self) -> Result<Option<Arc<ClientTrust>>, rustls::Error> {
+        if self.roots.is_none() && self.spiffe.is_none() {
+            return Ok(None);
+        }
+        let current = |(held, stale): &(Arc<Holding<RevocationLists>>, Duration)| (held.current(), *stale);
+        let bundles = |domains: &BTreeMap<String, Arc<Holding<Bundle>>>| {
+            domains.iter().map(|(domain, held)| (domain.clone(), held.current())).collect()
+        };
+        let believed = Believed {
+            roots: self.roots.as_ref().and_then(|roots| roots.current()),
+            lists: self.lists.iter().map(current).collect(),
+            spiffe: self.spiffe.as_ref().map(bundles),
+        };
+        ClientTrust::new(&believed, Timestamp::now()).map(Arc::new).map(Some)
     }
 
     fn are(&self, other: &Self) -> bool {
@@ -147,18 +158,33 @@ impl Holdings {
             (Some(own), Some(other)) => Arc::ptr_eq(own, other),
             (None, Some(_)) | (Some(_), None) => false,
         };
-        same_roots && all_same(&self.shown, &other.shown) && all_same(&self.lists, &other.lists)
+        let stale = |lists: &[(_, Duration)]| lists.iter().map(|(_, stale)| *stale).collect::<Vec<_>>();
+        same_roots
+            && all_same(self.shown.iter(), other.shown.iter())
+            && all_same(self.lists.iter().map(|(held, _)| held), other.lists.iter().map(|(held, _)| held))
+            && stale(&self.lists) == stale(&other.lists)
+            && self.spiffe.as_ref().map(|all| all.keys().collect::<Vec<_>>())
+                == other.spiffe.as_ref().map(|all| all.keys().collect::<Vec<_>>())
+            && all_same(
+                self.spiffe.iter().flat_map(BTreeMap::values),
+                other.spiffe.iter().flat_map(BTreeMap::values),
+            )
     }
 
     fn generations(&self) -> Vec<u64> {
         let shown = self.shown.iter().map(|one| one.generation());
         let trusted = self.roots.iter().map(|one| one.generation());
-        shown.chain(trusted).chain(self.lists.iter().map(|one| one.generation())).collect()
+        let lists = self.lists.iter().map(|(one, _)| one.generation());
+        let bundles = self.spiffe.iter().flat_map(BTreeMap::values).map(|one| one.generation());
+        shown.chain(trusted).chain(lists).chain(bundles).collect()
     }
 }
 
-fn all_same<T>(these: &[Arc<T>], those: &[Arc<T>]) -> bool {
-    these.len() == those.len() && these.iter().zip(those).all(|(this, that)| Arc::ptr_eq(this, that))
+fn all_same<'a, T: 'a>(
+    these: impl Iterator<Item = &'a Arc<T>>,
+    those: impl Iterator<Item = &'a Arc<T>>,
+) -> bool {
+    these.map(Arc::as_ptr).eq(those.map(Arc::as_ptr))
 }
 
 fn told(fault: KeyringFault) -> Diagnostics {
@@ -168,12 +194,15 @@ fn told(fault: KeyringFault) -> Diagnostics {
 fn make(holdings: &Holdings, http2: bool) -> Result<Made, rustls::Error> {
     // Before the contents: what changes in between is made anew once more.
     let of = holdings.generations();
-    let trust = client_trust(holdings)?;
+    let trust = holdings.trust()?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
     let builder = match &trust {
-        Some(trust) => builder.with_client_cert_verifier(Arc::clone(&trust.verifier)),
+        Some(trust) => {
+            let verifier: Arc<dyn ClientCertVerifier> = Arc::<ClientTrust>::clone(trust);
+            builder.with_client_cert_verifier(verifier)
+        }
         None => builder.with_no_client_auth(),
     };
     let shown = Shown::of(&holdings.shown);
@@ -185,27 +214,6 @@ fn make(holdings: &Holdings, http2: bool) -> Result<Made, rustls::Error> {
     server.max_early_data_size = 0;
     Ok(Made { server: Arc::new(server), trust, names, of })
 }
-
-fn client_trust(holdings: &Holdings) -> Result<Option<Arc<ClientTrust>>, rustls::Error> {
-    let Some(roots) = holdings.roots.as_ref().and_then(|roots| roots.current()) else { return Ok(None) };
-    let lists = holdings.lists.iter().filter_map(|lists| lists.current());
-    let lists: Vec<_> = lists
-        .flat_map(|held| held.content.lists().map(|list| list.der().clone()).collect::<Vec<_>>())
-        .collect();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots.content.store()), provider)
-        // Whether a certificate is needed is for each operation to say, not for the listener.
-        .allow_unauthenticated()
-        .with_crls(lists)
-        // RFC 5280 section 6.3: a list past its next update proves nothing.
-        .enforce_revocation_expiration();
-    let verifier = builder.build().map_err(|fault| rustls::Error::General(fault.to_string()))?;
-    let generation = TRUSTS.fetch_add(1, Ordering::Relaxed);
-    Ok(Some(Arc::new(ClientTrust { verifier, generation })))
-}
-
-/// Counts the trusts of this process.
-static TRUSTS: AtomicU64 = AtomicU64::new(1);
 
 /// The certificates of a listener, by the names in them.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use ring::digest::{SHA256, digest};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-pub use name::{DnsName, SpiffeId};
+pub use name::{DnsName, SpiffeId, is_trust_domain};
 
 /// What a verified client certificate says about who holds its key.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,8 +22,18 @@ pub struct ClientCertificate {
     spiffe: Option<SpiffeId>,
     sha256: [u8; 32],
     sha256_hex: String,
+    key_sha256: [u8; 32],
     not_after: Timestamp,
     serial: String,
+}
+
+/// A certificate whose chain is good and that is nobody's: enough to find it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnusableCertificate {
+    /// Its fingerprint in lower-case hexadecimal.
+    pub sha256: String,
+    /// What is wrong with it.
+    pub fault: CertificateFault,
 }
 
 /// A certificate that cannot prove any name, although its chain is good.
@@ -38,6 +48,9 @@ pub enum CertificateFault {
     /// A `spiffe:` name that is not the SPIFFE ID of a workload.
     #[error("the certificate has a spiffe id of the wrong form")]
     SpiffeForm,
+    /// SPIFFE X.509-SVID section 5.2: who may sign certificates is no workload.
+    #[error("the certificate has a spiffe id and may sign certificates")]
+    SpiffeAuthority,
 }
 
 impl CertificateFault {
@@ -48,7 +61,36 @@ impl CertificateFault {
             Self::Malformed => "certificate-malformed",
             Self::SeveralUris => "certificate-several-uris",
             Self::SpiffeForm => "certificate-spiffe-form",
+            Self::SpiffeAuthority => "certificate-spiffe-authority",
         }
+    }
+
+    /// What whoever holds it can change.
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::Malformed => {
+                "the client certificate is trusted, but it cannot be read: ask its authority for one as RFC 5280 has it"
+            }
+            Self::SeveralUris => {
+                "the client certificate has a SPIFFE ID beside other URI names: an X.509-SVID has exactly one"
+            }
+            Self::SpiffeForm => {
+                "the SPIFFE ID of the client certificate is not one of a workload: spiffe://trust.domain/path, the domain in \
+                 lower case"
+            }
+            Self::SpiffeAuthority => {
+                "the client certificate has a SPIFFE ID and may sign certificates: that of a workload may not"
+            }
+        }
+    }
+}
+
+impl UnusableCertificate {
+    /// What is told of a leaf that cannot be used.
+    #[must_use]
+    pub fn new(leaf: &[u8], fault: CertificateFault) -> Self {
+        Self { sha256: hex(&sha256(leaf)), fault }
     }
 }
 
@@ -77,13 +119,14 @@ impl ClientCertificate {
                 _ => {}
             }
         }
-        let spiffe = spiffe_id(&uris)?;
+        let spiffe = spiffe_id(&uris, &parsed)?;
         let Ok(not_after) = Timestamp::from_second(parsed.validity().not_after.timestamp()) else {
             return Err(CertificateFault::Malformed);
         };
         let serial = hex(parsed.raw_serial());
+        let key_sha256 = sha256(parsed.public_key().raw);
         let sha256 = sha256(leaf);
-        Ok(Self { dns, uris, spiffe, sha256_hex: hex(&sha256), sha256, not_after, serial })
+        Ok(Self { dns, uris, spiffe, sha256_hex: hex(&sha256), sha256, key_sha256, not_after, serial })
     }
 
     /// The host names, in lower case, without wildcards.
@@ -96,6 +139,17 @@ impl ClientCertificate {
         self.uris.iter().map(String::as_str)
     }
 
+    /// Its first names, each with its sort, to be shown to its owner and in the audit log.
+    #[must_use]
+    pub fn names_shown(&self) -> Vec<String> {
+        let dns = self.dns.iter().map(|name| format!("dns:{name}"));
+        let uris = self.uris.iter().map(|uri| {
+            let printable = uri.len() <= NAME_BYTES_MAX && uri.bytes().all(|byte| byte.is_ascii_graphic());
+            if printable { format!("uri:{uri}") } else { "uri:(unprintable)".to_owned() }
+        });
+        dns.chain(uris).take(NAMES_MAX).collect()
+    }
+
     /// The SPIFFE ID, if this is an X.509-SVID.
     #[must_use]
     pub const fn spiffe_id(&self) -> Option<&SpiffeId> {
@@ -106,6 +160,13 @@ impl ClientCertificate {
     #[must_use]
     pub const fn sha256(&self) -> &[u8; 32] {
         &self.sha256
+    }
+
+    /// SHA-256 of its public key, as it stands in the certificate (`SubjectPublicKeyInfo`): stays the same when
+    /// a certificate is renewed for the same key.
+    #[must_use]
+    pub const fn key_sha256(&self) -> &[u8; 32] {
+        &self.key_sha256
     }
 
     /// The fingerprint in lower-case hexadecimal, as the audit log shows it.
@@ -134,7 +195,31 @@ impl fmt::Debug for ClientCertificate {
     }
 }
 
-fn spiffe_id(uris: &[String]) -> Result<Option<SpiffeId>, CertificateFault> {
+/// What a certificate says of itself as an X.509-SVID, before anything of it is believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SpiffeClaim {
+    /// It is no SVID.
+    None,
+    /// It is one that breaks the rules, or cannot be read.
+    Broken,
+    /// It is that of this workload.
+    Of(SpiffeId),
+}
+
+/// Whose SVID a certificate says that it is.
+#[must_use]
+pub fn spiffe_claim(leaf: &[u8]) -> SpiffeClaim {
+    match ClientCertificate::from_der(leaf) {
+        Ok(ClientCertificate { spiffe: Some(id), .. }) => SpiffeClaim::Of(id),
+        Ok(_) => SpiffeClaim::None,
+        Err(_) => SpiffeClaim::Broken,
+    }
+}
+
+fn spiffe_id(
+    uris: &[String],
+    certificate: &X509Certificate<'_>,
+) -> Result<Option<SpiffeId>, CertificateFault> {
     let scheme =
         |uri: &String| uri.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("spiffe"));
     if !uris.iter().any(scheme) {
@@ -142,7 +227,11 @@ fn spiffe_id(uris: &[String]) -> Result<Option<SpiffeId>, CertificateFault> {
     }
     // SPIFFE X.509-SVID section 2: more than one URI name makes an SVID invalid.
     let [only] = uris else { return Err(CertificateFault::SeveralUris) };
-    SpiffeId::parse(only).map(Some).ok_or(CertificateFault::SpiffeForm)
+    let id = SpiffeId::parse(only).ok_or(CertificateFault::SpiffeForm)?;
+    // SPIFFE X.509-SVID section 5.2: a leaf is no authority and signs neither certificates nor lists.
+    let Ok(usage) = certificate.key_usage() else { return Err(CertificateFault::Malformed) };
+    let signs = usage.is_some_and(|usage| usage.value.key_cert_sign() || usage.value.crl_sign());
+    if signs || certificate.is_ca() { Err(CertificateFault::SpiffeAuthority) } else { Ok(Some(id)) }
 }
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {
@@ -156,11 +245,18 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// More names than anybody compares by eye.
+const NAMES_MAX: usize = 8;
+/// As long as a host name.
+const NAME_BYTES_MAX: usize = 253;
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use rcgen::{CertificateParams, DnType, KeyPair, SanType, date_time_ymd};
+    use rcgen::{
+        BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
+    };
 
     fn der(names: &[SanType]) -> Vec<u8> {
         let mut params = CertificateParams::default();
@@ -221,6 +317,46 @@ mod tests {
         ] {
             assert_eq!(ClientCertificate::from_der(&der(&names)), Err(fault), "{names:?}");
         }
+    }
+
+    #[test]
+    fn an_svid_is_no_authority() {
+        let sign = |ca, usages: &[KeyUsagePurpose]| {
+            let mut params = CertificateParams::default();
+            params.subject_alt_names = vec![uri("spiffe://retailer.example/warehouse")];
+            params.is_ca = ca;
+            params.key_usages = usages.to_vec();
+            params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+        };
+        let fault = Err(CertificateFault::SpiffeAuthority);
+        let authority = IsCa::Ca(BasicConstraints::Unconstrained);
+        for (der, expected) in [
+            (sign(IsCa::NoCa, &[KeyUsagePurpose::DigitalSignature]), Ok(())),
+            (sign(IsCa::NoCa, &[]), Ok(())),
+            (sign(authority, &[KeyUsagePurpose::DigitalSignature]), fault),
+            (sign(IsCa::NoCa, &[KeyUsagePurpose::KeyCertSign]), fault),
+            (sign(IsCa::NoCa, &[KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::CrlSign]), fault),
+        ] {
+            assert_eq!(ClientCertificate::from_der(&der).map(drop), expected);
+            let claim = spiffe_claim(&der);
+            assert_eq!(matches!(claim, SpiffeClaim::Of(_)), expected.is_ok(), "{claim:?}");
+        }
+        assert_eq!(spiffe_claim(&der(&[dns("a.example")])), SpiffeClaim::None);
+        assert_eq!(spiffe_claim(b"x"), SpiffeClaim::Broken);
+    }
+
+    #[test]
+    fn the_key_is_the_same_in_a_renewed_certificate() {
+        let key = KeyPair::generate().unwrap();
+        let sign = |name: &str| {
+            let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            ClientCertificate::from_der(params.self_signed(&key).unwrap().der()).unwrap()
+        };
+        let (one, two) = (sign("a.example"), sign("b.example"));
+        assert_eq!(one.key_sha256(), two.key_sha256());
+        assert_ne!(one.sha256(), two.sha256());
+        let spki = rcgen::PublicKeyData::subject_public_key_info(&key);
+        assert_eq!(one.key_sha256().as_slice(), digest(&SHA256, &spki).as_ref());
     }
 
     #[test]

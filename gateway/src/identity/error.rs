@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::authorization::RequestFault;
+use super::caller::Asked;
 use super::callers::CallerProfile;
-use super::certificate::ClientCertificate;
+use super::certificate::{ClientCertificate, UnusableCertificate};
 use super::possession::PossessionFault;
 use super::token::{Token, TokenFault, Unverified};
 
@@ -29,6 +30,9 @@ pub enum IdentityError {
     /// The operation asks for a client certificate and the connection has none.
     #[error("a client certificate is wanted")]
     CertificateNeeded,
+    /// The certificate of the connection is trusted, and is of a form that can be nobody's.
+    #[error("the client certificate cannot identify anybody")]
+    CertificateUnusable(UnusableCertificate),
     /// The certificate has ended while its connection lives on.
     #[error("the client certificate has expired")]
     CertificateExpired,
@@ -103,6 +107,7 @@ impl IdentityError {
             Self::Possession(fault) => fault.reason(),
             Self::TooManyProofs => "dpop-too-many",
             Self::CertificateNeeded => "certificate-needed",
+            Self::CertificateUnusable(unusable) => unusable.fault.reason(),
             Self::CertificateExpired => "certificate-expired",
             Self::UnknownCaller(_) => "caller-unknown",
             Self::AmbiguousCaller(_) => "caller-ambiguous",
@@ -110,6 +115,19 @@ impl IdentityError {
             Self::KeysUnavailable { .. } => "keys-unavailable",
             Self::Unanswered { .. } => "introspection-unavailable",
             Self::Overloaded { .. } => "introspection-overloaded",
+        }
+    }
+
+    /// The same of a request whose certificate cannot be used, where a certificate would have done.
+    #[must_use]
+    pub fn for_want_of(self, unusable: Option<&UnusableCertificate>, asked: &[Asked]) -> Self {
+        match (self, unusable) {
+            (Self::NoProof | Self::CertificateNeeded, Some(unusable))
+                if asked.iter().any(|one| one.certificate) =>
+            {
+                Self::CertificateUnusable(unusable.clone())
+            }
+            (error, _) => error,
         }
     }
 
@@ -129,6 +147,7 @@ impl IdentityError {
             }
             Self::TooManyProofs
             | Self::CertificateNeeded
+            | Self::CertificateUnusable(_)
             | Self::CertificateExpired
             | Self::UnknownCaller(_)
             | Self::AmbiguousCaller(_)

@@ -26,7 +26,10 @@ pub use callers::{
     AnswerCheck, AnswerChecks, CallerProfile, Callers, CertificateProof, ClaimProof, Kind, Proof, Terms,
     TokenProof,
 };
-pub use certificate::{CertificateFault, ClientCertificate, DnsName, SpiffeId};
+pub use certificate::{
+    CertificateFault, ClientCertificate, DnsName, SpiffeClaim, SpiffeId, UnusableCertificate,
+    is_trust_domain, spiffe_claim,
+};
 pub use dpop::{DPOP_WINDOW, DPOP_WINDOW_MAX, Dpop, DpopSettings, NoRandomness, NonceRule, ProofFault};
 pub use error::{Challenge, IdentityError, Stranger};
 pub use origin::{HTTP_PORT, HTTPS_PORT, Origin};

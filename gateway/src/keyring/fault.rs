@@ -21,6 +21,9 @@ pub enum Unusable {
     /// The file cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(io::ErrorKind),
+    /// It cannot be fetched; the code says why.
+    #[error("cannot be fetched ({0})")]
+    NotFetched(&'static str),
     /// More than anything of this kind.
     #[error("is larger than anything that belongs here")]
     TooLarge,
@@ -57,6 +60,12 @@ pub enum Unusable {
     /// Nobody among the roots signed it, although it says so.
     #[error("holds a revocation list that its issuer has not signed")]
     ForgedList,
+    /// A bundle with an older sequence number than the one that is held.
+    #[error("holds a bundle that is older than the one in use")]
+    OlderBundle,
+    /// Not a bundle of a trust domain.
+    #[error("holds no bundle of a SPIFFE trust domain")]
+    NotABundle,
     /// An issuer whose list is held is not in it.
     #[error("lacks the revocation list of an issuer whose list is in use")]
     OtherList,
@@ -68,6 +77,7 @@ impl Unusable {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Unreadable(_) => "unreadable",
+            Self::NotFetched(reason) => reason,
             Self::TooLarge => "too-large",
             Self::NotPem => "not-pem",
             Self::NoCertificate => "no-certificate",
@@ -81,6 +91,8 @@ impl Unusable {
             Self::OlderList => "older-list",
             Self::ForgedList => "forged-list",
             Self::OtherList => "other-list",
+            Self::OlderBundle => "older-bundle",
+            Self::NotABundle => "not-a-bundle",
         }
     }
 }

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use ring::digest::{Context, SHA256};
 
 use super::fault::{KeyringFault, Unusable};
+use super::remote::Flight;
 use super::roots::Roots;
-use super::source::{Look, Pieces, Source};
+use super::source::{Look, Pieces, Remote, Source};
 use super::{Expiry, Trouble};
 
 /// What can be held.
@@ -23,13 +25,27 @@ pub(super) trait Content: Sized + Send + Sync + 'static {
     /// Reads the pieces of its source.
     fn parse(pieces: &Pieces) -> Result<Self, Misfit>;
 
-    /// Whether it may be held, in the place of what was held before; `signers` are the authorities that must
-    /// have signed it, where there are such.
-    fn follows(&self, before: Option<&Self>, signers: Option<&Roots>, now: Timestamp)
-    -> Result<(), Unusable>;
+    /// Whether it may be held.
+    fn follows(&self, judged: &Judged<'_, Self>) -> Result<(), Unusable>;
 
     /// When it ends, or the first part of it that has not ended yet.
     fn ends(&self) -> Option<Timestamp>;
+
+    /// How long what came from a server serves before it is asked again.
+    fn renew_after(&self, remote: &Remote, _now: Timestamp) -> Duration {
+        remote.refresh
+    }
+}
+
+/// What decides whether something may be held.
+pub(super) struct Judged<'a, T> {
+    /// What it would replace.
+    pub(super) before: Option<&'a T>,
+    /// The authorities that must have signed it, where there are such.
+    pub(super) signers: Option<&'a Roots>,
+    /// Whether it came over a network.
+    pub(super) remote: bool,
+    pub(super) now: Timestamp,
 }
 
 /// Which piece of a source cannot be used, and why.
@@ -66,13 +82,15 @@ pub struct Held<T> {
 
 /// How the bringing up to date goes.
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     /// What the files looked like when they were last read.
     read: Look,
     /// What they looked like a moment ago.
     before: Look,
     /// Why what is there now is not held.
-    fault: Option<KeyringFault>,
+    pub(super) fault: Option<KeyringFault>,
+    /// How asking the server goes, where there is one.
+    pub(super) flight: Flight,
 }
 
 impl<T> Holding<T> {
@@ -106,15 +124,24 @@ impl<T> Holding<T> {
         };
         self.source == *source && same_signers
     }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        // Each of its parts is whole whatever happens to whoever holds the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[expect(private_bounds, reason = "what needs the bound is for this room alone")]
 impl<T: Content> Holding<T> {
     /// Reads the files now, whether they look changed or not.
     pub(super) fn read(&self, now: Timestamp) -> Result<(), KeyringFault> {
+        if let Source::Remote(remote) = &self.source {
+            self.read_kept(remote, now);
+            return Ok(());
+        }
         // Looked at before: what changes while they are read is a change still.
         let look = self.source.look();
-        let outcome = self.source.read(T::BYTES_MAX).and_then(|pieces| self.adopt(&pieces, now));
+        let outcome = self.source.read_files(T::BYTES_MAX).and_then(|pieces| self.adopt(&pieces, now));
         let mut state = self.state();
         state.read = look;
         state.fault = outcome.clone().err();
@@ -123,6 +150,9 @@ impl<T: Content> Holding<T> {
 
     /// Reads the files if they have changed and rest, or if what was in them could not be held.
     pub(super) fn look(&self, now: Timestamp) {
+        if matches!(self.source, Source::Remote(_)) {
+            return;
+        }
         let look = self.source.look();
         let mut state = self.state();
         // Two equal looks in a row are the pause that lets a writer finish.
@@ -143,7 +173,7 @@ impl<T: Content> Holding<T> {
     }
 
     /// Holds what is in these pieces, if it is good.
-    fn adopt(&self, pieces: &Pieces, now: Timestamp) -> Result<(), KeyringFault> {
+    pub(super) fn adopt(&self, pieces: &Pieces, now: Timestamp) -> Result<(), KeyringFault> {
         let digest = digest(pieces);
         let before = self.held.load_full();
         if before.as_ref().is_some_and(|before| before.digest == digest) {
@@ -155,7 +185,10 @@ impl<T: Content> Holding<T> {
         let replaced = before.as_ref().map(|before| &before.content);
         let signers = self.signers.as_ref().and_then(|signers| signers.current());
         let signers = signers.as_ref().map(|signers| &signers.content);
-        content.follows(replaced, signers, now).map_err(|why| fault(why.into()))?;
+        let remote = matches!(self.source, Source::Remote(_));
+        content
+            .follows(&Judged { before: replaced, signers, remote, now })
+            .map_err(|why| fault(why.into()))?;
         if replaced.is_some() {
             let ends = content.ends().map(|ends| ends.to_string());
             tracing::info!(what = T::WHAT, name = self.source.name(), ends, "a new one is held");
@@ -178,11 +211,6 @@ impl<T: Content> Holding<T> {
             None => return None,
         };
         Some(Trouble { what: T::WHAT, name, reason, empty })
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Each of its parts is whole whatever happens to whoever holds the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,7 +11,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::fault::Unusable;
-use super::holding::{Content, Misfit};
+use super::holding::{Content, Judged, Misfit};
 use super::roots::Roots;
 use super::source::Pieces;
 use super::x509;
@@ -72,6 +72,11 @@ impl RevocationList {
         lower || self.this_update < other.this_update
     }
 
+    fn is_of_a_root(&self, roots: &Roots) -> bool {
+        let mut roots = roots.certificates().iter().filter_map(|der| x509::parse(der));
+        roots.any(|root| root.subject().as_raw() == &*self.issuer)
+    }
+
     /// Whether a root of that name signed it. An authority that is no root is not known here: TLS checks
     /// the signature when it uses the list.
     fn is_signed_by(&self, roots: &Roots) -> Result<(), Unusable> {
@@ -95,25 +100,37 @@ impl Content for RevocationLists {
 
     fn parse(pieces: &Pieces) -> Result<Self, Misfit> {
         let bytes = pieces.first().ok_or(Unusable::NoList)?;
-        let lists: Vec<_> = CertificateRevocationListDer::pem_slice_iter(bytes)
-            .collect::<Result<_, _>>()
-            .map_err(|_what_it_quotes| Misfit::from(Unusable::NotPem))?;
+        // RFC 5280 section 4.2.1.13: behind a URL a list is DER. A sequence begins so, and no text does.
+        let lists = match bytes.first() {
+            None => return Err(Unusable::NoList.into()),
+            Some(&DER_SEQUENCE) => vec![CertificateRevocationListDer::from(bytes.to_vec())],
+            Some(_) => CertificateRevocationListDer::pem_slice_iter(bytes)
+                .collect::<Result<_, _>>()
+                .map_err(|_what_it_quotes| Misfit::from(Unusable::NotPem))?,
+        };
         if lists.is_empty() {
             return Err(Unusable::NoList.into());
         }
         Ok(Self(lists.into_iter().map(RevocationList::parse).collect::<Result<_, _>>()?))
     }
 
-    fn follows(&self, before: Option<&Self>, signers: Option<&Roots>, _: Timestamp) -> Result<(), Unusable> {
+    fn follows(&self, judged: &Judged<'_, Self>) -> Result<(), Unusable> {
+        let held = || judged.before.iter().flat_map(|before| &before.0);
         let older = |list: &RevocationList| {
-            let before = before.iter().flat_map(|before| &before.0);
-            before.filter(|before| before.issuer == list.issuer).any(|before| list.is_older_than(before))
+            held().filter(|held| held.issuer == list.issuer).any(|held| list.is_older_than(held))
         };
         if self.0.iter().any(older) {
             return Err(Unusable::OlderList);
         }
-        let Some(roots) = signers else { return Ok(()) };
+        let Some(roots) = judged.signers else { return Ok(()) };
         self.0.iter().try_for_each(|list| list.is_signed_by(roots))?;
+        // Who answers in the place of the server must not take a list away by giving another.
+        let lacks = |held: &RevocationList| {
+            held.is_of_a_root(roots) && !self.0.iter().any(|list| list.issuer == held.issuer)
+        };
+        if judged.remote && held().any(lacks) {
+            return Err(Unusable::OtherList);
+        }
         usable(self, roots)
     }
 
@@ -154,4 +171,102 @@ fn signed_by(
             let (key, message) = (&key.subject_public_key.data, list.tbs_cert_list.as_ref());
             candidate.verify_signature(key, message, &list.signature_value.data).is_ok()
         })
+}
+
+/// The first byte of a list in DER (X.690 section 8.9).
+const DER_SEQUENCE: u8 = 0x30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa,
+        KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
+    };
+    use zeroize::Zeroizing;
+
+    type Authority = CertifiedIssuer<'static, KeyPair>;
+
+    fn authority(name: &str) -> Authority {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    }
+
+    /// A list with this number, of this day of January 2027.
+    fn list(authority: &Authority, number: u64, day: u8) -> String {
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2027, 1, day),
+            next_update: date_time_ymd(2027, 6, 1),
+            crl_number: SerialNumber::from(number),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(authority).unwrap().pem().unwrap()
+    }
+
+    fn lists(pem: &str) -> RevocationLists {
+        RevocationLists::parse(&vec![Zeroizing::new(pem.as_bytes().to_vec())]).unwrap()
+    }
+
+    fn roots(authorities: &[&Authority]) -> Roots {
+        let pem: String = authorities.iter().map(|authority| authority.pem()).collect();
+        Roots::parse(&vec![Zeroizing::new(pem.into_bytes())]).unwrap()
+    }
+
+    #[test]
+    fn only_what_is_newer_and_signed_by_its_issuer_takes_the_place_of_a_list() {
+        let (ours, forger, others) = (authority("ours"), authority("ours"), authority("others"));
+        let roots = roots(&[&ours]);
+        let before = lists(&list(&ours, 256, 10));
+        for (what, pem, remote, expected) in [
+            ("the next", list(&ours, 257, 11), true, Ok(())),
+            ("the same again", list(&ours, 256, 10), true, Ok(())),
+            ("a lower number", list(&ours, 255, 11), true, Err(Unusable::OlderList)),
+            ("an earlier day", list(&ours, 257, 9), true, Err(Unusable::OlderList)),
+            ("somebody else's in its name", list(&forger, 257, 11), true, Err(Unusable::ForgedList)),
+            ("another's over a network", list(&others, 257, 11), true, Err(Unusable::OtherList)),
+            ("another's in a file", list(&others, 257, 11), false, Ok(())),
+            ("both", format!("{}{}", list(&others, 1, 1), list(&ours, 257, 11)), true, Ok(())),
+        ] {
+            let judged =
+                Judged { before: Some(&before), signers: Some(&roots), remote, now: Timestamp::UNIX_EPOCH };
+            assert_eq!(lists(&pem).follows(&judged), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_an_intermediate_is_taken_and_what_it_replaces_is_not_missed() {
+        let (root, intermediate) = (authority("root"), authority("intermediate"));
+        let roots = roots(&[&root]);
+        let before = lists(&list(&intermediate, 9, 10));
+        let judged =
+            Judged { before: Some(&before), signers: Some(&roots), remote: true, now: Timestamp::UNIX_EPOCH };
+        assert_eq!(lists(&list(&root, 1, 1)).follows(&judged), Ok(()));
+    }
+
+    #[test]
+    fn a_list_is_read_from_der_and_pem_alike() {
+        let pem = list(&authority("ours"), 1, 1);
+        let der = CertificateRevocationListDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec();
+        let of_der = RevocationLists::parse(&vec![Zeroizing::new(der)]).unwrap();
+        assert_eq!(of_der.ends(), lists(&pem).ends());
+        assert_eq!(of_der.ends().unwrap().to_string(), "2027-06-01T00:00:00Z");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_list_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut der = vec![DER_SEQUENCE];
+            der.extend_from_slice(&bytes);
+            for bytes in [bytes, der] {
+                let parsed = RevocationLists::parse(&vec![Zeroizing::new(bytes)]);
+                let _kept_or_refused = parsed.map_err(|misfit| misfit.why.reason());
+            }
+        }
+    }
 }

@@ -8,11 +8,13 @@
 //!
 //! The room knows neither listeners nor upstreams. `edge` and `upstream` make of a holding what TLS needs.
 
+mod bundle;
 mod fault;
 mod holding;
 mod list;
 mod pair;
 mod partners;
+mod remote;
 mod roots;
 mod source;
 mod x509;
@@ -20,15 +22,18 @@ mod x509;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use jiff::Timestamp;
+use tokio::task::JoinSet;
 
+pub use bundle::Bundle;
 pub use fault::{KeyringFault, Unusable};
 pub use holding::{Held, Holding};
-pub use list::RevocationLists;
+pub use list::{RevocationList, RevocationLists};
 pub use pair::KeyPair;
 pub use partners::{Partner, Partners};
 pub use roots::Roots;
-pub use source::Source;
+pub use source::{Origin, Remote, Source};
 
+use crate::vault::Vault;
 use holding::Content;
 
 /// Everything of this kind that a process holds. One for its life.
@@ -37,19 +42,20 @@ pub struct Keyring {
     pairs: Shelf<KeyPair>,
     roots: Shelf<Roots>,
     lists: Shelf<RevocationLists>,
+    bundles: Shelf<Bundle>,
     partners: Partners,
 }
 
 /// Something that ends, for operators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expiry {
-    /// What it is: `certificate`, `roots`, `revocation-list`, `partner-certificate`.
+    /// What it is: `certificate`, `roots`, `revocation-list`, `spiffe-bundle`, `partner-certificate`.
     pub what: &'static str,
     /// Which one, in words that stand in the files.
     pub name: String,
     /// When it ends.
     pub ends: Timestamp,
-    /// Where it comes from: `file`, or `caller` for what a partner showed.
+    /// Where it comes from: `file`, `url`, `vault`, or `caller` for what a partner showed.
     pub source: &'static str,
 }
 
@@ -102,6 +108,23 @@ impl Keyring {
         self.lists.take(source, Some(signers), now)
     }
 
+    /// The authorities of a SPIFFE trust domain. Files are read anew.
+    ///
+    /// # Errors
+    /// The file holds no bundle.
+    pub fn bundle(&self, source: &Source, now: Timestamp) -> Result<Arc<Holding<Bundle>>, KeyringFault> {
+        self.bundles.take(source, None, now)
+    }
+
+    /// Asks the servers that are due, and returns when all of them have answered or failed to.
+    pub async fn ask(&self, vault: Option<&Arc<Vault>>, now: Timestamp) {
+        let mut asked = JoinSet::new();
+        self.bundles.ask(&mut asked, vault, now);
+        self.lists.ask(&mut asked, vault, now);
+        self.pairs.ask(&mut asked, vault, now);
+        while asked.join_next().await.is_some() {}
+    }
+
     /// The certificates that callers have shown.
     #[must_use]
     pub const fn partners(&self) -> &Partners {
@@ -113,6 +136,7 @@ impl Keyring {
         // Roots first: a list that their change makes good is good in the same look.
         self.roots.each(|roots| roots.look(now));
         self.lists.each(|lists| lists.look(now));
+        self.bundles.each(|bundle| bundle.look(now));
         self.pairs.each(|pair| pair.look(now));
     }
 
@@ -122,6 +146,7 @@ impl Keyring {
         let mut all = self.pairs.expiries();
         all.extend(self.roots.expiries());
         all.extend(self.lists.expiries());
+        all.extend(self.bundles.expiries());
         all.extend(self.partners.expiries());
         all.sort_by(|a, b| (a.ends, a.what, &a.name).cmp(&(b.ends, b.what, &b.name)));
         all
@@ -133,6 +158,7 @@ impl Keyring {
         let mut all = self.pairs.troubles();
         all.extend(self.roots.troubles());
         all.extend(self.lists.troubles());
+        all.extend(self.bundles.troubles());
         all
     }
 }
@@ -169,6 +195,13 @@ impl<T: Content> Shelf<T> {
 
     fn each(&self, what: impl Fn(&Holding<T>)) {
         self.all().iter().for_each(|held| what(held));
+    }
+
+    /// A task for each that is due.
+    fn ask(&self, tasks: &mut JoinSet<()>, vault: Option<&Arc<Vault>>, now: Timestamp) {
+        for due in self.all().into_iter().filter(|held| held.takes_off(now)) {
+            drop(tasks.spawn(due.ask(vault.cloned(), now)));
+        }
     }
 
     fn expiries(&self) -> Vec<Expiry> {

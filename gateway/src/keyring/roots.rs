@@ -7,7 +7,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
 use super::fault::Unusable;
-use super::holding::{Content, Misfit};
+use super::holding::{Content, Judged, Misfit};
 use super::source::Pieces;
 use super::x509;
 
@@ -32,7 +32,14 @@ impl Roots {
         &self.store
     }
 
-    fn new(certificates: Vec<CertificateDer<'static>>) -> Result<Self, Unusable> {
+    /// The next root to end. One that has ended is believed by nobody any more, and does not hide it.
+    pub(super) fn next_end(&self) -> Option<Timestamp> {
+        let now = Timestamp::now();
+        let next = self.ends.iter().filter(|ends| **ends > now).min();
+        next.or_else(|| self.ends.iter().max()).copied()
+    }
+
+    pub(super) fn new(certificates: Vec<CertificateDer<'static>>) -> Result<Self, Unusable> {
         let mut store = RootCertStore::empty();
         for certificate in &certificates {
             store.add(certificate.clone()).map_err(|_unusable| Unusable::NotARoot)?;
@@ -52,14 +59,11 @@ impl Content for Roots {
         Ok(Self::new(x509::certificates(pem)?)?)
     }
 
-    fn follows(&self, _: Option<&Self>, _: Option<&Self>, _: Timestamp) -> Result<(), Unusable> {
+    fn follows(&self, _: &Judged<'_, Self>) -> Result<(), Unusable> {
         Ok(())
     }
 
-    /// The next root to end. One that has ended is believed by nobody any more, and does not hide it.
     fn ends(&self) -> Option<Timestamp> {
-        let now = Timestamp::now();
-        let next = self.ends.iter().filter(|ends| **ends > now).min();
-        next.or_else(|| self.ends.iter().max()).copied()
+        self.next_end()
     }
 }

@@ -3,11 +3,14 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
 use super::fault::{KeyringFault, Unusable};
+use crate::fetch::Trust;
+use crate::vault::CertificateOrder;
 
 /// Where a holding comes from. Two with the same source are one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,9 +24,47 @@ pub enum Source {
         /// The private key.
         key: PathBuf,
     },
+    /// A server, which is asked now and then.
+    Remote(Arc<Remote>),
     /// What a test gives.
     #[cfg(test)]
     Given(Vec<Vec<u8>>),
+}
+
+/// A server that is asked now and then. Nobody waits for it: until it has answered there is nothing, or what
+/// it answered last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// Who is asked for what.
+    pub origin: Origin,
+    /// How often, unless what comes says so itself.
+    pub refresh: Duration,
+    /// Where the last good answer is kept for the next start; never a key.
+    pub kept: Option<PathBuf>,
+}
+
+/// Who is asked for what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A file on a server.
+    Url {
+        /// `https:`, or `http:` on this machine.
+        url: String,
+        /// Whom to believe to be the server, and how long to wait for it.
+        trust: Trust,
+    },
+    /// A certificate that Vault issues for a key made here.
+    Issued {
+        /// What is ordered.
+        order: CertificateOrder,
+        /// At how many thousandths of its life the next one is ordered.
+        renew_at: u32,
+    },
+    /// The revocation list of a PKI mount of Vault.
+    List {
+        /// The mount.
+        mount: String,
+    },
 }
 
 /// What a source gives: one piece for each file, a key's among them.
@@ -35,9 +76,13 @@ pub(super) type Look = Vec<Option<(u64, Option<SystemTime>, u64)>>;
 impl Source {
     /// The sort of it, for operators.
     #[must_use]
-    pub const fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::File(_) | Self::Pair { .. } => "file",
+            Self::Remote(remote) => match remote.origin {
+                Origin::Url { .. } => "url",
+                Origin::Issued { .. } | Origin::List { .. } => "vault",
+            },
             #[cfg(test)]
             Self::Given(_) => "test",
         }
@@ -51,7 +96,13 @@ impl Source {
 
     /// What one piece of it is called.
     pub(super) fn name_of(&self, piece: usize) -> String {
-        self.files().get(piece).map_or_else(|| self.kind().to_owned(), |file| file.display().to_string())
+        match self {
+            Self::Remote(remote) => remote.name(),
+            _ => self
+                .files()
+                .get(piece)
+                .map_or_else(|| self.kind().to_owned(), |file| file.display().to_string()),
+        }
     }
 
     pub(super) fn look(&self) -> Look {
@@ -59,7 +110,7 @@ impl Source {
     }
 
     /// Everything in its files.
-    pub(super) fn read(&self, bytes_max: u64) -> Result<Pieces, KeyringFault> {
+    pub(super) fn read_files(&self, bytes_max: u64) -> Result<Pieces, KeyringFault> {
         #[cfg(test)]
         if let Self::Given(pieces) = self {
             return Ok(pieces.iter().cloned().map(Zeroizing::new).collect());
@@ -74,8 +125,24 @@ impl Source {
         match self {
             Self::File(file) => vec![file],
             Self::Pair { chain, key } => vec![chain, key],
+            Self::Remote(_) => Vec::new(),
             #[cfg(test)]
             Self::Given(_) => Vec::new(),
+        }
+    }
+}
+
+impl Remote {
+    /// Without a query, which may hold what a status page must not.
+    fn name(&self) -> String {
+        match &self.origin {
+            Origin::Url { url, .. } => url.split(['?', '#']).next().unwrap_or_default().to_owned(),
+            Origin::Issued { order, .. } => {
+                let names = order.dns.iter().chain(&order.uris).map(String::as_str);
+                let name = names.chain(order.common_name.as_deref()).next().unwrap_or("-");
+                format!("vault:{}/{} {name}", order.mount, order.role)
+            }
+            Origin::List { mount } => format!("vault:{mount}"),
         }
     }
 }
@@ -86,7 +153,7 @@ fn look(file: &Path) -> Option<(u64, Option<SystemTime>, u64)> {
     Some((about.len(), about.modified().ok(), inode))
 }
 
-fn read(file: &Path, bytes_max: u64) -> Result<Zeroizing<Vec<u8>>, Unusable> {
+pub(super) fn read(file: &Path, bytes_max: u64) -> Result<Zeroizing<Vec<u8>>, Unusable> {
     let unreadable = |fault: std::io::Error| Unusable::Unreadable(fault.kind());
     let opened = File::open(file).map_err(unreadable)?;
     let length = opened.metadata().map_err(unreadable)?.len().min(bytes_max);

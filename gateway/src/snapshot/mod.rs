@@ -178,6 +178,12 @@ impl Snapshot {
         &self.keyring
     }
 
+    /// Asks the servers of certificates, lists and bundles that are due, and uses what they say.
+    pub(crate) async fn ask_keyring(&self) {
+        self.keyring.ask(self.vault(), Timestamp::now()).await;
+        self.renew_trust();
+    }
+
     /// Lets listeners and upstreams use what the keyring holds now.
     pub(crate) fn renew_trust(&self) {
         self.tls.iter().flatten().for_each(|tls| tls.renew());
@@ -319,14 +325,14 @@ impl Snapshot {
         Ok(Some(admission))
     }
 
-    /// Fetches what the files only name: keys of issuers, addresses of upstreams, and secrets.
+    /// Fetches what the files only name: keys of issuers, addresses of upstreams, certificates and lists, and secrets.
     pub(crate) async fn warm(&self) {
         // Secrets may be in Vault.
         let secrets = async {
             self.keep_vault().await;
             self.credentials.refresh().await;
         };
-        tokio::join!(self.fetch_keys(), self.look_up(), secrets);
+        tokio::join!(self.fetch_keys(), self.look_up(), self.ask_keyring(), secrets);
     }
 
     /// Logs in to Vault and renews what is due.

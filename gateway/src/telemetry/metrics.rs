@@ -45,7 +45,7 @@ pub struct Metrics {
     keyring: KeyringMetrics,
     credentials: CredentialMetrics,
     connections: Gauge,
-    handshake_failures: Counter,
+    handshake_failures: Family<ReasonLabel, Counter>,
 }
 
 /// The metrics of one operation, for as long as a snapshot has it.
@@ -120,7 +120,7 @@ impl Metrics {
             keyring: KeyringMetrics::default(),
             credentials: CredentialMetrics::default(),
             connections: Gauge::default(),
-            handshake_failures: Counter::default(),
+            handshake_failures: Family::default(),
         };
         metrics.register();
         metrics
@@ -154,7 +154,11 @@ impl Metrics {
         self.keyring.register(r);
         self.credentials.register(r);
         r.register("connections", "Open client connections", self.connections.clone());
-        r.register("tls_handshake_failures", "TLS handshakes that failed", self.handshake_failures.clone());
+        r.register(
+            "tls_handshake_failures",
+            "TLS handshakes that failed, by cause",
+            self.handshake_failures.clone(),
+        );
     }
 
     /// The metrics of one operation; to be made when a snapshot is built.
@@ -276,9 +280,9 @@ impl Metrics {
         ConnectionOpen(self.connections.clone())
     }
 
-    /// A TLS handshake failed.
-    pub fn handshake_failed(&self) {
-        self.handshake_failures.inc();
+    /// A TLS handshake failed, for a reason that stands in the code.
+    pub fn handshake_failed(&self, reason: &'static str) {
+        self.handshake_failures.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     /// All of them in the OpenMetrics text format.
@@ -563,13 +567,13 @@ mod tests {
         metrics.keys_age("main", Duration::from_millis(2500));
         metrics.audit_recorded();
         metrics.audit_failed();
-        metrics.handshake_failed();
+        metrics.handshake_failed("handshake-slow");
         check(&metrics, "gateway_refusals_total{reason=\"token-expired\"} 1");
         check(&metrics, "gateway_quota_exceeded_total{plan=\"marketplace\"} 1");
         check(&metrics, "gateway_jwks_age_seconds{issuer=\"main\"} 2.5");
         check(&metrics, "gateway_audit_records_total 1");
         check(&metrics, "gateway_audit_failures_total 1");
-        check(&metrics, "gateway_tls_handshake_failures_total 1");
+        check(&metrics, "gateway_tls_handshake_failures_total{reason=\"handshake-slow\"} 1");
         check(&metrics, "# EOF");
     }
 }

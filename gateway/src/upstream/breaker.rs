@@ -40,7 +40,7 @@ impl Breaker {
                 self.health().failed(now)
             }
             // These say nothing about the upstream.
-            Fault::Busy | Fault::Open | Fault::Unsendable => Change::None,
+            Fault::Busy | Fault::Open | Fault::NoCertificate | Fault::Unsendable => Change::None,
         }
     }
 

@@ -130,6 +130,7 @@ impl Upstream {
         if begun >= call.deadline {
             return Err(refused(Fault::Deadline));
         }
+        self.transport.is_ready().map_err(refused)?;
         let _permit = self.permits.try_acquire().map_err(|_none_left| refused(Fault::Busy))?;
         self.breaker.pass(begun).map_err(refused)?;
         let outcome = self.attempts(call, begun).await;
@@ -292,6 +293,7 @@ fn verdict(failure: &Failure) -> Verdict {
         (
             Fault::Busy
             | Fault::Open
+            | Fault::NoCertificate
             | Fault::Deadline
             | Fault::FirstByte
             | Fault::Closed
@@ -317,6 +319,7 @@ fn again(first: &Failure, repeatable: Repeatable) -> Again {
         (
             Fault::Busy
             | Fault::Open
+            | Fault::NoCertificate
             | Fault::Deadline
             | Fault::FirstByte
             | Fault::Broken(_)

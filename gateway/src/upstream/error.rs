@@ -27,6 +27,9 @@ pub enum Fault {
     /// The last calls found no answer; this one was not sent.
     #[error("the upstream has not answered for a while")]
     Open,
+    /// The gateway has no certificate to show to it yet, or no roots; nothing was sent.
+    #[error("the gateway has no certificate for the upstream yet")]
+    NoCertificate,
     /// No connection could be made, or no address is known.
     #[error("no connection to the upstream could be made")]
     Unreachable,
@@ -92,6 +95,7 @@ impl UpstreamError {
         match self.fault {
             Fault::Busy => "upstream_busy",
             Fault::Open => "upstream_open",
+            Fault::NoCertificate => "upstream_no_certificate",
             Fault::Unreachable => "upstream_unreachable",
             Fault::Tls => "upstream_tls",
             Fault::Deadline => "upstream_deadline",

@@ -36,6 +36,7 @@ impl Upstream {
     /// The upstream has all the calls it may have, or no address is known.
     pub fn streamed_call(&self, now: Instant) -> Result<StreamedCall, UpstreamError> {
         let refused = |fault| UpstreamError { fault, effect: Effect::None, attempts: 0, address: None };
+        self.transport.is_ready().map_err(refused)?;
         let permit = Arc::clone(&self.permits).try_acquire_owned();
         let permit = permit.map_err(|_none_left| refused(Fault::Busy))?;
         let lease = self.addresses.choose(now, None).ok_or_else(|| refused(Fault::Unreachable))?;

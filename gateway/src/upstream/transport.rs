@@ -14,6 +14,7 @@ use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
 use pingora::upstreams::peer::HttpPeer;
 
+use super::error::Fault;
 use super::settings::{Protocol, SettingsError, UpstreamSettings};
 use super::tls::{Believed, Trust};
 use crate::keyring::Keyring;
@@ -101,6 +102,12 @@ impl Transport {
             self.now.store(Arc::new(next));
         }
         usable
+    }
+
+    /// Whether everything is there that a connection needs.
+    pub(super) fn is_ready(&self) -> Result<(), Fault> {
+        let waits = self.trust.is_some() && self.now.load().believed.is_none();
+        if waits { Err(Fault::NoCertificate) } else { Ok(()) }
     }
 
     /// Whether a peer is of the group that connections are made in now.

@@ -1,10 +1,13 @@
 //! A listener as it is written: its address, its certificates, and whom it believes.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use super::{ClientCrl, OwnCertificate, SpiffeBundle};
 
 /// One address where callers connect.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -43,21 +46,16 @@ pub(in crate::config) struct Listener {
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct ListenerTls {
     /// Certificates with their keys; the one whose names fit the client's SNI is shown, else the first.
-    pub(in crate::config) certificates: Vec<KeyPair>,
+    pub(in crate::config) certificates: Vec<OwnCertificate>,
     /// PEM file of the roots that client certificates must lead to. Absent: none is asked for.
     #[serde(default)]
     pub(in crate::config) client_roots: Option<PathBuf>,
-    /// Revocation lists (PEM) of the client roots. With a list, a certificate of an unlisted issuer is refused.
+    /// Revocation lists of the client roots: paths of PEM files, or `{ url: ... }`, or `{ vault_pki: MOUNT }`. With a
+    /// list, a certificate of an unlisted issuer is refused.
     #[serde(default)]
-    pub(in crate::config) client_crls: Vec<PathBuf>,
-}
-
-/// A certificate chain and its private key, both PEM files.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::config) struct KeyPair {
-    /// The certificate and its intermediates.
-    pub(in crate::config) chain: PathBuf,
-    /// The private key (PKCS#8, PKCS#1 or SEC1).
-    pub(in crate::config) key: PathBuf,
+    pub(in crate::config) client_crls: Vec<ClientCrl>,
+    /// SPIFFE trust domains whose X.509-SVIDs are believed, each for the authorities of its own bundle alone. Absent:
+    /// certificates with SPIFFE IDs are believed for the `client_roots` like any other.
+    #[serde(default)]
+    pub(in crate::config) spiffe: Option<BTreeMap<String, SpiffeBundle>>,
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::KeyPair;
+use super::OwnCertificate;
 use crate::units::Span;
 
 /// A service behind the gateway.
@@ -56,5 +56,5 @@ pub(in crate::config) struct UpstreamTls {
     pub(in crate::config) roots: PathBuf,
     /// The client certificate it is shown.
     #[serde(default)]
-    pub(in crate::config) client: Option<KeyPair>,
+    pub(in crate::config) client: Option<OwnCertificate>,
 }

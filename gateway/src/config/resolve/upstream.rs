@@ -23,7 +23,10 @@ impl Resolve<'_> {
             let mistake = Diagnostic::error(place, format!("credential `{credential}` is not defined"));
             self.mistakes.push(mistake.did_you_mean(credential, credentials.iter().map(String::as_str)));
         }
-        let tls = written.tls.map(|tls| self.upstream_tls(tls));
+        let tls = match written.tls {
+            None => None,
+            Some(tls) => Some(self.upstream_tls(&format!("{at}/tls"), tls)?),
+        };
         let identity_header = written.identity_header.as_deref().unwrap_or(default::IDENTITY_HEADER);
         let identity_header = self.header(&format!("{at}/identity_header"), identity_header)?;
         let response_headers: Option<Vec<_>> = written
@@ -48,11 +51,12 @@ impl Resolve<'_> {
         })
     }
 
-    fn upstream_tls(&self, written: raw::UpstreamTls) -> TlsSettings {
-        TlsSettings {
-            server_name: written.server_name,
-            roots: Source::File(self.folder.join(written.roots)),
-            client: written.client.map(|pair| self.pair(pair)),
-        }
+    fn upstream_tls(&mut self, at: &str, written: raw::UpstreamTls) -> Option<TlsSettings> {
+        let client = match written.client {
+            None => None,
+            Some(pair) => Some(self.pair(&format!("{at}/client"), pair)?),
+        };
+        let roots = Source::File(self.folder.join(written.roots));
+        Some(TlsSettings { server_name: written.server_name, roots, client })
     }
 }

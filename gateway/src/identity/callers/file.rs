@@ -99,7 +99,7 @@ struct ClaimEntry {
     value: String,
 }
 
-/// The name a certificate must have: one of the three.
+/// The name a certificate must have: one of the four.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
@@ -110,6 +110,9 @@ struct CertificateEntry {
     spiffe: Option<String>,
     /// The SHA-256 of the certificate, 64 hexadecimal digits.
     sha256: Option<String>,
+    /// The SHA-256 of its public key (`SubjectPublicKeyInfo`, DER), 64 hexadecimal digits: the certificate may then
+    /// be renewed for the same key.
+    key_sha256: Option<String>,
 }
 
 /// The profiles in `document` in the order of their names, and what is worth a look.
@@ -297,18 +300,22 @@ impl Reader<'_> {
     }
 
     fn certificate(&mut self, at: &str, entry: CertificateEntry) -> Option<CertificateProof> {
-        let (name, text, proof, help) = match (entry.dns, entry.spiffe, entry.sha256) {
-            (Some(text), None, None) => {
+        let (name, text, proof, help) = match (entry.dns, entry.spiffe, entry.sha256, entry.key_sha256) {
+            (Some(text), None, None, None) => {
                 let proof = DnsName::parse(&text).map(CertificateProof::Dns);
                 ("dns", text, proof, "write one exact host name, without wildcard or trailing dot")
             }
-            (None, Some(text), None) => {
+            (None, Some(text), None, None) => {
                 let proof = SpiffeId::parse(&text).map(CertificateProof::Spiffe);
                 ("spiffe", text, proof, "write it as spiffe://trust.domain/path, the domain in lower case")
             }
-            (None, None, Some(text)) => {
+            (None, None, Some(text), None) => {
                 let proof = sha256(&text).map(CertificateProof::Sha256);
                 ("sha256", text, proof, "write the 64 hexadecimal digits of the certificate's SHA-256")
+            }
+            (None, None, None, Some(text)) => {
+                let proof = sha256(&text).map(CertificateProof::KeySha256);
+                ("key_sha256", text, proof, "write the 64 hexadecimal digits of the public key's SHA-256")
             }
             _ => {
                 self.error(at, "a certificate is told by one name".to_owned(), "write one list item each");

@@ -41,6 +41,7 @@ pub(in crate::identity) struct Index {
     dns: HashMap<DnsName, Arc<CallerProfile>>,
     spiffe: HashMap<SpiffeId, Arc<CallerProfile>>,
     sha256: HashMap<[u8; 32], Arc<CallerProfile>>,
+    key_sha256: HashMap<[u8; 32], Arc<CallerProfile>>,
 }
 
 /// Each proof stands in one table: under its client, else its subject, else among the claims.
@@ -73,6 +74,9 @@ impl Index {
                     }
                     Proof::Certificate(CertificateProof::Sha256(hash)) => {
                         index.sha256.insert(*hash, profile);
+                    }
+                    Proof::Certificate(CertificateProof::KeySha256(hash)) => {
+                        index.key_sha256.insert(*hash, profile);
                     }
                 }
             }
@@ -116,7 +120,8 @@ impl Index {
         let by_name = certificate.dns_names().filter_map(|name| self.dns.get(name));
         let by_id = certificate.spiffe_id().and_then(|id| self.spiffe.get(id));
         let by_hash = self.sha256.get(certificate.sha256());
-        let mut found = by_name.chain(by_id).chain(by_hash);
+        let by_key = self.key_sha256.get(certificate.key_sha256());
+        let mut found = by_name.chain(by_id).chain(by_hash).chain(by_key);
         let Some(first) = found.next() else { return Found::Nobody };
         if found.all(|other| other.index == first.index) { Found::One(first) } else { Found::Several }
     }

@@ -50,6 +50,8 @@ pub enum CertificateProof {
     Spiffe(SpiffeId),
     /// The SHA-256 of the certificate itself.
     Sha256([u8; 32]),
+    /// The SHA-256 of its public key: the certificate may be renewed for it.
+    KeySha256([u8; 32]),
 }
 
 impl Terms {

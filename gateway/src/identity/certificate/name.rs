@@ -38,16 +38,19 @@ impl SpiffeId {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (domain, path) = text.strip_prefix("spiffe://")?.split_once('/')?;
-        let domain_is_good = (1..=TRUST_DOMAIN_MAX).contains(&domain.len())
-            && domain
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_'));
         let segment = |segment: &str| {
             !matches!(segment, "" | "." | "..")
                 && segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
         };
-        (text.len() <= SPIFFE_ID_MAX && domain_is_good && path.split('/').all(segment))
+        (text.len() <= SPIFFE_ID_MAX && is_trust_domain(domain) && path.split('/').all(segment))
             .then(|| Self(text.into()))
+    }
+
+    /// The domain whose authorities vouch for it.
+    #[must_use]
+    pub fn trust_domain(&self) -> &str {
+        let rest = self.0.strip_prefix("spiffe://").unwrap_or_default();
+        rest.split_once('/').map_or(rest, |(domain, _)| domain)
     }
 
     /// The id as it is written.
@@ -55,6 +58,15 @@ impl SpiffeId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether `text` names a trust domain (SPIFFE-ID section 2.1).
+#[must_use]
+pub fn is_trust_domain(text: &str) -> bool {
+    (1..=TRUST_DOMAIN_MAX).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_'))
 }
 
 impl fmt::Display for DnsName {

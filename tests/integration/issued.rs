@@ -1,0 +1,172 @@
+//! Certificates that Vault issues: before the first one, renewed under load, while Vault is down; and the list
+//! of the certificates that its authority has revoked.
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use rustls::ALL_VERSIONS;
+use serde_json::{Value, json};
+use testbed::certificates::Identity;
+use testbed::gateway::Gateway;
+use testbed::vault::{Fault, Vault};
+use testbed::{SERVER_NAME, World};
+
+use crate::handshake::TlsClient;
+use crate::keyring::{Load, ends, trouble};
+
+/// Open to a certificate alone: the warehouse may read it.
+const ORDER: &str = "/orders/v2/orders/S00042";
+const WAREHOUSE: &str = "spiffe://retailer.example/warehouse/management";
+
+/// Makes an authority in Vault and gives its root.
+async fn authority(vault: &Vault) -> String {
+    let pki = vault.mount("pki");
+    let root = json!({"common_name": "issued root", "key_type": "ec", "key_bits": 256, "ttl": "24h"});
+    let answer = vault.write(&format!("{pki}/root/generate/internal"), root).await;
+    let role = json!({
+        "allow_any_name": true, "enforce_hostnames": false, "allow_ip_sans": true, "require_cn": false,
+        "allowed_uri_sans": ["spiffe://retailer.example/*"], "key_type": "ec", "key_bits": 256, "max_ttl": "12h",
+    });
+    vault.write(&format!("{pki}/roles/gateway"), role).await;
+    answer["data"]["certificate"].as_str().unwrap().to_owned()
+}
+
+/// The listener's only certificate is one of Vault's, for so long.
+fn shows_issued(world: &mut World, vault: &Vault, ttl: &str) {
+    let order = json!({
+        "mount": vault.mount("pki"), "role": "gateway", "dns": [SERVER_NAME], "ttl": ttl, "renew_at": 0.1,
+    });
+    world.folder.settings(|settings| {
+        settings["listeners"]["public"]["tls"]["certificates"] = json!([{"vault_pki": order}]);
+    });
+}
+
+async fn shown(gateway: &Gateway, roots_pem: &str) -> Option<Vec<u8>> {
+    let client = TlsClient::new(gateway.address("public"), roots_pem, None, ALL_VERSIONS);
+    Some(client.connect_to(SERVER_NAME).await.ok()?.certificate())
+}
+
+#[tokio::test]
+async fn an_issued_certificate_is_renewed_under_load() {
+    let mut world = World::new().await;
+    let vault = Vault::start().await;
+    let root = authority(&vault).await;
+    vault.put_into(&mut world.folder).await;
+    shows_issued(&mut world, &vault, "20s");
+    let gateway = Arc::new(Gateway::try_start(&world.folder, &root).await.unwrap());
+    let status = gateway.status().await;
+    assert_eq!(status["not_ready"], json!([]));
+    let first = ends(&status, "certificate", SERVER_NAME).unwrap();
+
+    let load = Load::of_connections(&gateway, &root, &world.identity("warehouse"));
+    gateway.until("some certificates were shown", async || (load.certificates() >= 4).then_some(())).await;
+    load.goes_on(&gateway).await;
+    load.end().await;
+    let later = ends(&gateway.status().await, "certificate", SERVER_NAME).unwrap();
+    assert!(later > first, "{first} {later}");
+    let everything = world.folder.everything_below("keyring") + &gateway.printed();
+    assert!(!everything.contains("PRIVATE"), "the key never leaves the process");
+}
+
+#[tokio::test]
+async fn without_vault_the_gateway_starts_and_only_what_needs_a_certificate_waits() {
+    let mut world = World::new().await;
+    let vault = Vault::start().await;
+    let Some(simulation) = vault.simulation("it is sealed on cue") else { return };
+    let root = authority(&vault).await;
+    vault.put_into(&mut world.folder).await;
+    shows_issued(&mut world, &vault, "1h");
+    world.folder.settings(|settings| {
+        let order = json!({"mount": "pki", "role": "gateway", "uris": ["spiffe://retailer.example/gateway"]});
+        settings["upstreams"]["warehouse"]["tls"]["client"] = json!({"vault_pki": order});
+        settings["listeners"]["files"] = json!({
+            "address": "127.0.0.1:0",
+            "tls": {"certificates": [{"chain": "certs/server.pem", "key": "certs/server.key"}]},
+        });
+    });
+    simulation.fail(Fault::Sealed);
+    let gateway = Gateway::try_start(&world.folder, &root).await.unwrap();
+    assert_eq!(shown(&gateway, &root).await, None);
+    let ready = gateway.admin_page("/health/ready").await;
+    assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+    let reasons = ready.json().to_string();
+    assert!(reasons.contains("vault:pki/gateway gateway.example is held: vault-"), "{reasons}");
+    gateway
+        .until("the refusal is on record", async || {
+            let records = gateway.audit(&["--decision", "refused"]).await;
+            records.iter().any(|one| one["decision"]["reason"] == "handshake-no-certificate").then_some(())
+        })
+        .await;
+    // What needs neither is served.
+    let files = TlsClient::new(gateway.address("files"), &world.servers.pem(), None, ALL_VERSIONS);
+    assert_eq!(files.get("/stock/v1/status").await.unwrap().0, 503, "its upstream wants a certificate");
+    let records = gateway.audit(&["--status", "503"]).await;
+    assert_eq!(records[0]["decision"]["reason"], "upstream_no_certificate", "{records:#?}");
+    assert!(world.warehouse.seen().is_empty());
+    let mut raw = gateway.raw().await;
+    raw.send(format!("GET {ORDER} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).await.unwrap();
+    assert_eq!(raw.reply().await.unwrap().unwrap().status, 401);
+
+    simulation.heal();
+    gateway.status_that("ready", |status| status["not_ready"] == json!([])).await;
+    assert!(shown(&gateway, &root).await.is_some());
+}
+
+#[tokio::test]
+async fn while_vault_is_down_the_certificate_in_hand_serves() {
+    let mut world = World::new().await;
+    let vault = Vault::start().await;
+    let Some(simulation) = vault.simulation("it is sealed on cue") else { return };
+    let root = authority(&vault).await;
+    vault.put_into(&mut world.folder).await;
+    shows_issued(&mut world, &vault, "60s");
+    let gateway = Gateway::try_start(&world.folder, &root).await.unwrap();
+    let in_hand = shown(&gateway, &root).await.unwrap();
+    for (fault, reason) in [(Fault::Sealed, "vault-sealed"), (Fault::Status(400), "vault-status")] {
+        simulation.fail_at("pki", fault);
+        let told = |status: &Value| trouble(status, SERVER_NAME).as_deref() == Some(reason);
+        let status = gateway.status_that(reason, told).await;
+        assert_eq!(status["not_ready"], json!([]), "it serves on");
+        assert!(shown(&gateway, &root).await.is_some());
+        simulation.heal();
+        gateway.status_that("no trouble", |status| trouble(status, SERVER_NAME).is_none()).await;
+    }
+    assert_ne!(shown(&gateway, &root).await.unwrap(), in_hand, "it was renewed since");
+}
+
+#[tokio::test]
+async fn the_list_of_a_pki_mount_refuses_what_its_authority_revoked() {
+    let mut world = World::new().await;
+    let vault = Vault::start().await;
+    let root = authority(&vault).await;
+    let pki = vault.mount("pki");
+    vault.put_into(&mut world.folder).await;
+    world.folder.write("certs/clients-ca.pem", &root);
+    world.folder.settings(|settings| {
+        settings["listeners"]["public"]["tls"]["client_crls"] = json!([{"vault_pki": pki, "refresh": "1s"}]);
+    });
+    let issue = async || {
+        let wanted = json!({"uri_sans": WAREHOUSE, "ttl": "1h"});
+        let answer = vault.write(&format!("{pki}/issue/gateway"), wanted).await;
+        let text = |name: &str| answer["data"][name].as_str().unwrap().to_owned();
+        let (pem, key_pem, serial) = (text("certificate"), text("private_key"), text("serial_number"));
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.pem"), pem).unwrap();
+        std::fs::write(folder.path().join("a.key"), key_pem).unwrap();
+        (Identity::read(folder.path(), "a").unwrap(), serial)
+    };
+    let ((stolen, serial), (good, _)) = (issue().await, issue().await);
+    let gateway = Gateway::start(&world).await;
+    let [of_stolen, of_good] = [&stolen, &good].map(|one| gateway.client().certificate(one).build());
+    for client in [&of_stolen, &of_good] {
+        assert_eq!(client.get(ORDER).await.status, StatusCode::OK);
+    }
+    vault.write(&format!("{pki}/revoke"), json!({"serial_number": serial})).await;
+    vault.ask(Method::GET, &format!("{pki}/crl/rotate"), Value::Null).await;
+    gateway
+        .until("the revoked certificate is refused", async || {
+            (of_stolen.get(ORDER).await.status == StatusCode::FORBIDDEN).then_some(())
+        })
+        .await;
+    assert_eq!(of_good.get(ORDER).await.status, StatusCode::OK);
+}
