@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use crate::admin::{
     AddressStatus, AuditStatus, BrownoutStatus, ContractStatus, CredentialStatus, ExpiryStatus, IssuerStatus,
-    ReloadFault, RetiringStatus, SnapshotStatus, StatusReport, TroubleStatus, UpstreamStatus, UsageStatus,
+    ReloadFault, RetiringStatus, SnapshotStatus, StatusReport, TroubleStatus, UnsignedStatus, UpstreamStatus,
+    UsageStatus, VaultStatus,
 };
 use crate::audit::Health;
 use crate::contract::Contract;
@@ -18,6 +19,7 @@ use crate::keyring::{Expiry, Trouble};
 use crate::retirement::{Standing, Window};
 use crate::snapshot::Snapshot;
 use crate::upstream::{self, Upstream};
+use crate::vault::Vault;
 
 /// How the gateway is doing at this moment.
 #[must_use]
@@ -61,10 +63,16 @@ pub fn report(gateway: &Gateway) -> StatusReport {
         waivers: snapshot.retirement().waivers(),
         insecure: snapshot.settings().insecure.clone(),
         issuers,
+        vault: snapshot.vault().map(|vault| self::vault(vault, now)),
         audit: AuditStatus {
             records: log.size,
             failures: gateway.metrics().audit_failures(),
             checkpoint_size: log.checkpoint.map(|checkpoint| checkpoint.size()),
+            unsigned: log.signing.fault.map(|(fault, since)| UnsignedStatus {
+                checkpoints: log.signing.waiting,
+                fault,
+                since,
+            }),
         },
         usage: usage(gateway),
         upstreams: snapshot.upstreams().iter().map(upstream).collect(),
@@ -91,6 +99,21 @@ fn expiries(gateway: &Gateway, credentials: &[CredentialStatus]) -> Vec<ExpirySt
     }));
     rows.sort_by_key(|row| row.ends);
     rows
+}
+
+fn vault(vault: &Vault, now: Timestamp) -> VaultStatus {
+    let state = vault.state(now);
+    VaultStatus {
+        address: state.address,
+        method: state.method,
+        logged_in: state.logged_in,
+        token_ends: state.ends,
+        fault: state.fault,
+        fault_since: state.fault_since,
+        leases: state.leases,
+        logins: state.logins,
+        renewals: state.renewals,
+    }
 }
 
 fn usage(gateway: &Gateway) -> Option<UsageStatus> {

@@ -167,6 +167,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "retirement",
             "snapshot",
             "upstream",
+            "vault",
         ],
     ),
     ("orders", &["admin", "gateway"]),

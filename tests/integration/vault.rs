@@ -4,6 +4,7 @@
 mod engines;
 mod faults;
 mod logins;
+mod serving;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,7 @@ impl Bench {
             auth,
             ca: self.vault.ca_pem().map(|pem| pem.as_bytes().to_vec()),
             timeout: Duration::from_secs(5),
+            cache: None,
         }
     }
 

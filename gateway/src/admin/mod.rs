@@ -10,6 +10,7 @@ mod server;
 pub use orders::{Order, OrderFault, Orders};
 pub use report::{
     AddressStatus, AuditStatus, BrownoutStatus, ContractStatus, CredentialStatus, ExpiryStatus, IssuerStatus,
-    ReloadFault, RetiringStatus, SnapshotStatus, StatusReport, TroubleStatus, UpstreamStatus, UsageStatus,
+    ReloadFault, RetiringStatus, SnapshotStatus, StatusReport, TroubleStatus, UnsignedStatus, UpstreamStatus,
+    UsageStatus, VaultStatus,
 };
 pub use server::{Report, serve};

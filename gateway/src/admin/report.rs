@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::diagnostic::Diagnostics;
+use crate::telemetry::VaultReading;
 
 /// The state of the process at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -27,6 +28,8 @@ pub struct StatusReport {
     pub insecure: Vec<String>,
     /// The token issuers.
     pub issuers: Vec<IssuerStatus>,
+    /// Vault; absent where `gateway.yaml` names none.
+    pub vault: Option<VaultStatus>,
     /// The audit log.
     pub audit: AuditStatus,
     /// The counts of who still uses what; absent where nothing is counted.
@@ -114,6 +117,29 @@ pub struct IssuerStatus {
     pub last_error: Option<&'static str>,
 }
 
+/// The session with Vault.
+#[derive(Debug, Clone, Serialize)]
+pub struct VaultStatus {
+    /// The configured address.
+    pub address: String,
+    /// How the gateway logs in, as in gateway.yaml.
+    pub method: &'static str,
+    /// Whether it has a token that has not ended.
+    pub logged_in: bool,
+    /// When that token ends unless it is renewed.
+    pub token_ends: Option<Timestamp>,
+    /// Why Vault, or the login, failed when it was last asked.
+    pub fault: Option<&'static str>,
+    /// Since when that is so.
+    pub fault_since: Option<Timestamp>,
+    /// What Vault has lent and was not given back.
+    pub leases: usize,
+    /// Logins since the start.
+    pub logins: u64,
+    /// Renewals of tokens since the start.
+    pub renewals: u64,
+}
+
 /// The audit log.
 #[derive(Debug, Clone, Serialize)]
 pub struct AuditStatus {
@@ -123,6 +149,20 @@ pub struct AuditStatus {
     pub failures: u64,
     /// The size of the tree of the last signed checkpoint.
     pub checkpoint_size: Option<u64>,
+    /// What waits for a signature of a key elsewhere; absent where nothing does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsigned: Option<UnsignedStatus>,
+}
+
+/// Checkpoints that cannot be signed. Records are written all the same.
+#[derive(Debug, Clone, Serialize)]
+pub struct UnsignedStatus {
+    /// How many.
+    pub checkpoints: usize,
+    /// Why, as a stable code.
+    pub fault: &'static str,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// The counts of who still uses what.
@@ -219,6 +259,20 @@ pub struct RetiringStatus {
     pub version: String,
     /// Until when.
     pub until: Timestamp,
+}
+
+impl VaultStatus {
+    /// The same as numbers.
+    pub(super) fn reading(&self, now: Timestamp) -> VaultReading {
+        let left = self.token_ends.map(|ends| ends.duration_since(now).as_secs());
+        VaultReading {
+            logged_in: self.logged_in,
+            token_s: left.and_then(|left| u64::try_from(left).ok()).unwrap_or_default(),
+            leases: self.leases,
+            logins: self.logins,
+            fault: self.fault,
+        }
+    }
 }
 
 fn as_list<S: serde::Serializer>(diagnostics: &Diagnostics, serializer: S) -> Result<S::Ok, S::Error> {

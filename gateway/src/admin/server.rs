@@ -11,6 +11,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
+use jiff::Timestamp;
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -66,7 +67,11 @@ async fn ready(State(asked): State<Asked>) -> Response {
 }
 
 async fn numbers(State(asked): State<Asked>) -> Response {
-    for issuer in (asked.report)().issuers {
+    let report = (asked.report)();
+    if let Some(vault) = &report.vault {
+        asked.metrics.vault().read(vault.reading(Timestamp::now()));
+    }
+    for issuer in report.issuers {
         if let Some(age_s) = issuer.age_s {
             asked.metrics.keys_age(&issuer.name, Duration::from_secs(age_s));
         }
@@ -100,7 +105,6 @@ mod tests {
     use super::super::report::{AuditStatus, IssuerStatus, ReloadFault, SnapshotStatus};
     use super::*;
     use crate::diagnostic::{Diagnostic, Place};
-    use jiff::Timestamp;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::oneshot;
 
@@ -119,7 +123,8 @@ mod tests {
                 age_s: Some(3),
                 last_error: None,
             }],
-            audit: AuditStatus { records: 1, failures: 0, checkpoint_size: None },
+            vault: None,
+            audit: AuditStatus { records: 1, failures: 0, checkpoint_size: None, unsigned: None },
             usage: None,
             upstreams: Vec::new(),
             expiries: Vec::new(),

@@ -54,6 +54,22 @@ impl Checkpoint {
         if signed { Ok(Self { tree, note }) } else { Err(CheckpointError::UnknownKey) }
     }
 
+    /// A tree that a key elsewhere vouches for. Its signature is checked before it is believed; nothing instead
+    /// of a reason means that it does not hold.
+    pub(super) fn vouched<E>(
+        key: &VerifierKey,
+        size: u64,
+        root: Hash,
+        ask: impl FnOnce(&[u8]) -> Result<[u8; 64], E>,
+    ) -> Result<Self, Option<E>> {
+        let tree = Tree { origin: key.name.clone(), size, root };
+        let text = tree.to_string();
+        let signature = ask(text.as_bytes()).map_err(Some)?;
+        let checked = Signature { name: &key.name, id: key.id, bytes: signature.to_vec() };
+        key.check(&text, &checked).map_err(|_does_not_hold| None)?;
+        Ok(Self { tree, note: key.note(&text, &signature) })
+    }
+
     /// The name of the log.
     #[must_use]
     pub fn origin(&self) -> &str {
@@ -102,6 +118,9 @@ pub enum KeyError {
     /// Not an Ed25519 private key.
     #[error("the signing key is not an Ed25519 key in PKCS#8")]
     Private,
+    /// Not an Ed25519 public key.
+    #[error("the public key is not one of Ed25519, in PEM or as 32 bytes in base64")]
+    PublicFile,
     /// Not of the form of a verifier key.
     #[error("a verifier key is written as `name+hash+base64`")]
     Public,
@@ -154,10 +173,14 @@ impl SigningKey {
     pub fn sign(&self, size: u64, root: Hash) -> Checkpoint {
         let tree = Tree { origin: self.public.name.clone(), size, root };
         let text = tree.to_string();
-        let mut signature = self.public.id.to_vec();
-        signature.extend_from_slice(self.pair.sign(text.as_bytes()).as_ref());
-        let note = format!("{text}\n\u{2014} {} {}\n", self.public.name, BASE64.encode(signature));
+        let note = self.public.note(&text, self.pair.sign(text.as_bytes()).as_ref());
         Checkpoint { tree, note }
+    }
+
+    /// A bare signature, as a key elsewhere gives it.
+    #[cfg(test)]
+    pub(super) fn sign_bytes(&self, message: &[u8]) -> [u8; 64] {
+        self.pair.sign(message).as_ref().try_into().unwrap()
     }
 }
 
@@ -176,7 +199,7 @@ pub struct VerifierKey {
 }
 
 impl VerifierKey {
-    fn new(name: &str, public: [u8; 32]) -> Result<Self, KeyError> {
+    pub(super) fn new(name: &str, public: [u8; 32]) -> Result<Self, KeyError> {
         // C2SP signed-note: key names are non-empty, without Unicode spaces and plus.
         let forbidden = |c: char| c.is_whitespace() || c.is_control() || c == '+';
         if name.is_empty() || name.contains(forbidden) {
@@ -192,6 +215,12 @@ impl VerifierKey {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// A text with the line of a signature below it (C2SP signed-note).
+    fn note(&self, text: &str, signature: &[u8]) -> String {
+        let encoded = BASE64.encode([self.id.as_slice(), signature].concat());
+        format!("{text}\n\u{2014} {} {encoded}\n", self.name)
     }
 
     fn made(&self, signature: &Signature<'_>) -> bool {

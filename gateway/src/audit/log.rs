@@ -3,23 +3,27 @@
 //! Requests hand lines to one thread that writes whatever has come up in one go: a single record does not
 //! wait for others, and under load many share one write. It knows records as lines only.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU64;
-use std::path::PathBuf;
-use std::sync::mpsc::{self, Sender};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, TryAcquireError, oneshot};
 
-use super::checkpoint::{Checkpoint, SigningKey};
+use super::checkpoint::Checkpoint;
 use super::disk::Disk;
 use super::error::AuditError;
-use super::journal::{Journal, Recovery, lock_file};
+use super::journal::{Due, Journal, Recovery};
+use super::keeper::Keeper;
+use super::notary::Notary;
 use super::record::Record;
 use super::segment::{self, LINE_BYTES_MAX, Notes};
+use super::signer::Signer;
 use super::state::{Failure, LogState, Published};
-use super::syncer::Syncer;
+use super::syncer::{Sign, Syncer};
 use super::tail::Shape;
 use super::writer::{Entry, Message, Wish, Writer};
 
@@ -40,8 +44,8 @@ pub enum Strength {
 pub struct LogSettings {
     /// The log's own directory, on a local disk.
     pub directory: PathBuf,
-    /// The key that signs the checkpoints, with the name of the log.
-    pub signing_key: SigningKey,
+    /// What signs the checkpoints, with the name of the log.
+    pub signer: Signer,
     /// When a segment has this many bytes the next one is begun.
     pub segment_bytes_max: u64,
     /// When a segment is this old the next one is begun.
@@ -59,10 +63,10 @@ pub struct LogSettings {
 impl LogSettings {
     /// A log in `directory` with the defaults of this room.
     #[must_use]
-    pub fn new(directory: PathBuf, signing_key: SigningKey) -> Self {
+    pub fn new(directory: PathBuf, signer: impl Into<Signer>) -> Self {
         Self {
             directory,
-            signing_key,
+            signer: signer.into(),
             segment_bytes_max: SEGMENT_BYTES_MAX,
             segment_age_max: SEGMENT_AGE_MAX,
             checkpoint_every: CHECKPOINT_EVERY,
@@ -125,7 +129,7 @@ impl Log {
     fn open_on(settings: LogSettings, disk: Disk) -> Result<(Self, Recovery), AuditError> {
         let shape = Shape {
             directory: settings.directory.clone(),
-            origin: settings.signing_key.origin().to_owned(),
+            origin: settings.signer.origin().to_owned(),
             segment_bytes_max: settings.segment_bytes_max,
             segment_age_max: settings.segment_age_max,
             checkpoint_every: settings.checkpoint_every,
@@ -135,19 +139,16 @@ impl Log {
         let last = last_checkpoint(&settings)?;
         let published = Arc::new(Published::new(journal.tree().clone(), last));
         let (jobs, jobs_of_syncer) = mpsc::channel();
-        let syncer = Syncer {
-            lock: lock_file(&settings.directory)?,
-            directory: settings.directory,
-            disk,
-            key: settings.signing_key,
-            published: Arc::clone(&published),
-            unsigned: Vec::new(),
-        };
+        let (sign, notary) = signing(settings.signer, &settings.directory, &disk, &published)?;
+        let keeper = Keeper::new(&settings.directory, disk)?;
+        let syncer = Syncer { keeper, sign, published: Arc::clone(&published), unsigned: Vec::new() };
         let (inbox, inbox_of_writer) = mpsc::channel();
         let interval = settings.checkpoint_interval;
         let writer = Writer::new(journal, jobs, Arc::clone(&published), interval, Instant::now());
         let spawn = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let notary = notary.map(|(notary, asked)| spawn("audit-sign").spawn(move || notary.run(&asked)));
         let threads = Threads {
+            notary: notary.transpose()?,
             syncer: spawn("audit-sync").spawn(move || syncer.run(&jobs_of_syncer))?,
             writer: spawn("audit-write").spawn(move || writer.run(&inbox_of_writer))?,
         };
@@ -225,13 +226,16 @@ impl Log {
     /// Queued records could not be written.
     pub fn close(&self) -> Result<(), Lost> {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Threads { writer, syncer }) = threads else { return Ok(()) };
+        let Some(Threads { writer, syncer, notary }) = threads else { return Ok(()) };
         self.places.close();
         // A writer that has ended already does not need to be told.
         drop(self.inbox.send(Message::Close));
         let lost = writer.join().unwrap_or(0);
         if syncer.join().is_err() {
             tracing::error!("the syncing thread of the audit log ended in a panic");
+        }
+        if notary.is_some_and(|notary| notary.join().is_err()) {
+            tracing::error!("the signing thread of the audit log ended in a panic");
         }
         if lost == 0 { Ok(()) } else { Err(Lost(lost)) }
     }
@@ -249,11 +253,35 @@ impl Drop for Log {
 struct Threads {
     writer: JoinHandle<usize>,
     syncer: JoinHandle<()>,
+    /// Where the key is elsewhere.
+    notary: Option<JoinHandle<()>>,
+}
+
+/// The thread that waits for a key elsewhere, before it is started, and what it is asked by.
+type Waiting = (Notary, Receiver<Due>);
+
+/// How the syncing thread gets signatures, and the thread that waits for a key elsewhere with what it is asked by.
+fn signing(
+    signer: Signer,
+    directory: &Path,
+    disk: &Disk,
+    published: &Arc<Published>,
+) -> Result<(Sign, Option<Waiting>), AuditError> {
+    match signer {
+        Signer::Here(key) => Ok((Sign::Here(key), None)),
+        Signer::Elsewhere(signer) => {
+            let (ask, asked) = mpsc::channel();
+            let keeper = Keeper::new(directory, disk.clone())?;
+            let published = Arc::clone(published);
+            let notary = Notary { signer, keeper, published, waiting: VecDeque::new() };
+            Ok((Sign::Elsewhere(ask), Some((notary, asked))))
+        }
+    }
 }
 
 /// The newest checkpoint in the directory that the log's own key signed.
 fn last_checkpoint(settings: &LogSettings) -> Result<Option<Checkpoint>, AuditError> {
-    let keys = std::slice::from_ref(settings.signing_key.verifier());
+    let keys = std::slice::from_ref(settings.signer.verifier());
     for first in segment::list(&settings.directory)?.into_iter().rev() {
         let notes = Notes::read(&settings.directory, first)?.notes;
         let opened = notes.iter().filter_map(|(_, note)| Checkpoint::open(note, keys).ok());
@@ -286,11 +314,11 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 )]
 mod tests {
     use super::*;
+    use crate::audit::journal::lock_file;
     use crate::audit::samples::{self, record};
     use crate::audit::segment::Part;
     use crate::audit::state::Health;
     use std::future::Future;
-    use std::path::Path;
 
     fn settings(directory: &Path) -> LogSettings {
         let mut settings = LogSettings::new(directory.to_owned(), samples::key());

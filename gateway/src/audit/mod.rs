@@ -47,7 +47,9 @@ mod disk;
 mod error;
 mod finding;
 mod journal;
+mod keeper;
 mod log;
+mod notary;
 mod pace;
 mod proof;
 mod query;
@@ -56,6 +58,7 @@ mod redaction;
 #[cfg(test)]
 mod samples;
 mod segment;
+mod signer;
 mod state;
 mod suspect;
 mod syncer;
@@ -76,7 +79,8 @@ pub use record::{
     Outcome, Record, UpstreamPart, ViolationPart,
 };
 pub use redaction::{Redacted, Redaction};
-pub use state::{Failure, Health, LogState};
+pub use signer::{Ask, Elsewhere, Signer};
+pub use state::{Failure, Health, LogState, Signing};
 pub use verify::{Expected, Verified, verify};
 
 #[cfg(test)]

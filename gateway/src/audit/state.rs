@@ -25,6 +25,17 @@ pub struct LogState {
     pub health: Health,
     /// How many records wait to be written.
     pub queue_depth: usize,
+    /// Whether checkpoints wait for a signature of a key elsewhere.
+    pub signing: Signing,
+}
+
+/// Checkpoints that wait for a signature.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Signing {
+    /// How many.
+    pub waiting: usize,
+    /// Why the oldest could not be signed, by a stable code, and since when that is so.
+    pub fault: Option<(&'static str, Timestamp)>,
 }
 
 /// Whether records can be written.
@@ -91,12 +102,14 @@ struct Told {
     signed_at: Option<Timestamp>,
     writing: Health,
     syncing: Health,
+    signing: Signing,
 }
 
 impl Published {
     pub(super) fn new(tree: Frontier, checkpoint: Option<Checkpoint>) -> Self {
         let (writing, syncing) = (Health::Healthy, Health::Healthy);
-        Self(Mutex::new(Told { tree, checkpoint, signed_at: None, writing, syncing }))
+        let signing = Signing::default();
+        Self(Mutex::new(Told { tree, checkpoint, signed_at: None, writing, syncing, signing }))
     }
 
     /// Tells that the log has grown.
@@ -111,6 +124,21 @@ impl Published {
         let mut told = self.told();
         told.checkpoint = Some(checkpoint);
         told.signed_at = Some(now);
+    }
+
+    /// Tells how many checkpoints wait for a signature, and why. Whether that began, ended or changed.
+    pub(super) fn waits_for_signatures(
+        &self,
+        waiting: usize,
+        fault: Option<&'static str>,
+        now: Timestamp,
+    ) -> bool {
+        let mut told = self.told();
+        let before = told.signing.fault;
+        let same = before.map(|(reason, _)| reason) == fault;
+        let fault = if same { before } else { fault.map(|reason| (reason, now)) };
+        told.signing = Signing { waiting, fault };
+        !same
     }
 
     /// Tells that a write failed.
@@ -164,6 +192,7 @@ impl Published {
                 Health::Failing(_) => told.writing,
             },
             queue_depth,
+            signing: told.signing,
         }
     }
 

@@ -2,22 +2,21 @@
 //!
 //! The second thread of the log: it syncs while the first goes on writing, so that a slow disk delays
 //! only those who asked for the disk. A checkpoint is signed when all it covers is on the disk, so
-//! that no power cut can take away what was signed. It knows files and trees, not records.
+//! that no power cut can take away what was signed; where the key is elsewhere, another thread waits for it.
+//! It knows files and trees, not records.
 
 use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::checkpoint::{Checkpoint, SigningKey};
-use super::disk::{self, Disk};
+use super::checkpoint::SigningKey;
 use super::error::AuditError;
 use super::journal::Due;
-use super::segment::Part;
+use super::keeper::Keeper;
 use super::state::{Failure, Published};
 
 /// The way back to a request that waits for its record.
@@ -39,14 +38,20 @@ pub(super) struct Job {
     pub(super) due: Vec<Due>,
 }
 
+/// How the thread gets a tree signed that is on the disk.
+#[derive(Debug)]
+pub(super) enum Sign {
+    /// By itself, at once.
+    Here(SigningKey),
+    /// By the thread that waits for a key elsewhere.
+    Elsewhere(Sender<Due>),
+}
+
 /// The state of the thread.
 #[derive(Debug)]
 pub(super) struct Syncer {
-    pub(super) directory: PathBuf,
-    pub(super) disk: Disk,
-    /// A handle of its own: a lock belongs to a handle, and the writing thread has another.
-    pub(super) lock: File,
-    pub(super) key: SigningKey,
+    pub(super) keeper: Keeper,
+    pub(super) sign: Sign,
     pub(super) published: Arc<Published>,
     pub(super) unsigned: Vec<Due>,
 }
@@ -81,7 +86,8 @@ impl Syncer {
         }
         files.extend(self.unsigned.iter().map(|due| Arc::clone(&due.lines)));
         files.dedup_by(|a, b| Arc::ptr_eq(a, b));
-        let synced = files.iter().try_for_each(|file| self.disk.sync(file)).map_err(AuditError::from);
+        let synced =
+            files.iter().try_for_each(|file| self.keeper.disk().sync(file)).map_err(AuditError::from);
         let failure = synced.as_ref().err().map(Failure::from);
         for (reply, index) in waiting {
             answer(reply, failure.map_or(Ok(index), Err));
@@ -98,26 +104,20 @@ impl Syncer {
 
     fn sign_all(&mut self, now: Timestamp) -> Result<(), AuditError> {
         while let Some(due) = self.unsigned.first() {
-            let checkpoint = self.key.sign(due.size, due.root);
-            self.keep(&checkpoint, due.first)?;
-            self.published.signed(checkpoint, now);
+            match &self.sign {
+                Sign::Here(key) => {
+                    let checkpoint = key.sign(due.size, due.root);
+                    self.keeper.keep(&checkpoint, due.first)?;
+                    self.published.signed(checkpoint, now);
+                }
+                Sign::Elsewhere(notary) => {
+                    if notary.send(due.clone()).is_err() {
+                        tracing::error!("the signing thread of the audit log has ended");
+                    }
+                }
+            }
             self.unsigned.remove(0);
         }
-        Ok(())
-    }
-
-    fn keep(&self, checkpoint: &Checkpoint, first: u64) -> Result<(), AuditError> {
-        let file = disk::open_to_append(&Part::Checkpoints.path(&self.directory, first))?;
-        let note = format!("{}\n", checkpoint.note());
-        self.lock.lock()?;
-        let before = file.metadata()?.len();
-        let written = self.disk.append(&file, note.as_bytes()).or_else(|error| {
-            file.set_len(before)?;
-            Err(error)
-        });
-        self.lock.unlock()?;
-        written?;
-        self.disk.sync(&file)?;
         Ok(())
     }
 }
@@ -128,19 +128,18 @@ const RETRY: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::journal::lock_file;
+    use crate::audit::Checkpoint;
+    use crate::audit::disk::{self, Disk};
     use crate::audit::samples;
-    use crate::audit::segment::Notes;
+    use crate::audit::segment::{Notes, Part};
     use crate::audit::state::Health;
     use crate::audit::tree::{Frontier, Hash};
     use std::path::Path;
 
     fn syncer(directory: &Path, disk: &Disk) -> Syncer {
         Syncer {
-            directory: directory.to_owned(),
-            disk: disk.clone(),
-            lock: lock_file(directory).unwrap(),
-            key: samples::key(),
+            keeper: Keeper::new(directory, disk.clone()).unwrap(),
+            sign: Sign::Here(samples::key()),
             published: Arc::new(Published::new(Frontier::default(), None)),
             unsigned: Vec::new(),
         }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use zeroize::Zeroizing;
 
 use super::Format;
 use crate::audit::checkpoint::{Checkpoint, SigningKey, VerifierKey};
@@ -91,8 +92,11 @@ pub(super) struct Ask {
 #[derive(Debug, Args)]
 pub(super) struct Key {
     /// PEM file of the signing key (`audit.signing_key` in gateway.yaml).
-    #[arg(long, value_name = "FILE")]
-    signing_key: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "public_key")]
+    signing_key: Option<PathBuf>,
+    /// File of the public half of a key elsewhere (`audit.signing.public_key`).
+    #[arg(long, value_name = "FILE", conflicts_with = "signing_key")]
+    public_key: Option<PathBuf>,
     /// The name of the log (`audit.origin` in gateway.yaml).
     #[arg(long)]
     origin: String,
@@ -206,10 +210,17 @@ const HEADER: &str = "TIME                      DECISION  STATUS CALLER         
 
 impl Key {
     fn run(self) -> Result<(), String> {
-        let pem =
-            std::fs::read(&self.signing_key).map_err(|e| format!("{}: {e}", self.signing_key.display()))?;
-        let key = SigningKey::from_pem(&self.origin, &pem).map_err(|fault| fault.to_string())?;
-        say!("{}", key.verifier());
+        let read = |file: &Path| std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()));
+        let verifier = match (&self.signing_key, &self.public_key) {
+            (Some(file), _) => {
+                let pem = Zeroizing::new(read(file)?);
+                SigningKey::from_pem(&self.origin, &pem).map(|key| key.verifier().clone())
+            }
+            (None, Some(file)) => VerifierKey::from_file(&self.origin, &read(file)?),
+            // clap wants one of them.
+            (None, None) => Err(audit::KeyError::PublicFile),
+        };
+        say!("{}", verifier.map_err(|fault| fault.to_string())?);
         Ok(())
     }
 }

@@ -8,14 +8,17 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
+use tokio::runtime::{Handle, Runtime};
 
 use super::Settings;
+use crate::audit::Signer;
 use crate::edge::{self, Bound};
 use crate::gateway::Gateway;
 use crate::reload::Reloader;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Metrics};
-use crate::{admin, audit, drain, orders, status, upkeep};
+use crate::vault::VaultFault;
+use crate::{admin, audit, config, drain, orders, status, upkeep};
 
 /// Serve requests until stopped.
 ///
@@ -68,12 +71,10 @@ impl Serve {
         let admin_socket = admin.into_socket();
 
         let gateway = Arc::new(Gateway::new(snapshot, log, metrics));
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(settings.threads)
-            .thread_name("gateway")
-            .enable_all()
-            .build()
-            .map_err(|fault| fault.to_string())?;
+        // Outlives the threads that serve: the last checkpoint is signed after them, and Vault left after that.
+        let notary = runtime("notary", 1)?;
+        sign_in_vault(&settings, &gateway, notary.handle());
+        let runtime = runtime("gateway", settings.threads)?;
         runtime
             .block_on(async {
                 let stopping = || gateway.stopping();
@@ -94,15 +95,39 @@ impl Serve {
                 tokio::spawn(upkeep::keep_usage(Arc::clone(&gateway), stopping()));
                 tokio::spawn(upkeep::keep_vault(Arc::clone(&gateway), stopping()));
                 drain::run(&gateway).await;
-                upkeep::leave_vault(&gateway).await;
                 std::io::Result::Ok(())
             })
             .map_err(|fault| fault.to_string())?;
         runtime.shutdown_timeout(AFTER_GRACE);
         upkeep::flush_usage(&gateway);
         // Everything that was answered is recorded; the last checkpoint says so.
-        gateway.audit().close().map_err(|lost| lost.to_string())
+        let closed = gateway.audit().close().map_err(|lost| lost.to_string());
+        notary.block_on(upkeep::leave_vault(&gateway));
+        notary.shutdown_background();
+        closed
     }
+}
+
+fn runtime(name: &str, threads: usize) -> Result<Runtime, String> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(threads).thread_name(name).enable_all().build().map_err(|fault| fault.to_string())
+}
+
+/// Lets the audit log have its checkpoints signed in Vault, where the files say so: by the session that the
+/// snapshot of that moment has.
+fn sign_in_vault(settings: &config::Settings, gateway: &Arc<Gateway>, notary: &Handle) {
+    let (Signer::Elsewhere(signer), Some(key)) = (&settings.audit.signer, settings.audit_transit.clone())
+    else {
+        return;
+    };
+    // Weak: the log belongs to the gateway, and must not keep it alive.
+    let (gateway, notary) = (Arc::downgrade(gateway), notary.clone());
+    signer.connect(Box::new(move |message| {
+        let vault = gateway.upgrade().and_then(|gateway| gateway.current().vault().cloned());
+        let vault = vault.ok_or(VaultFault::NoSession.reason())?;
+        let signature = notary.block_on(vault.sign(&key, message));
+        signature.map(|signature| signature.bytes).map_err(VaultFault::reason)
+    }));
 }
 
 /// An error with all its causes.

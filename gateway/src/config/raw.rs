@@ -3,6 +3,7 @@
 //! Each struct refuses unknown keys and becomes the JSON Schema that editors use, so the comments here
 //! are what a person sees while typing. What an absent key means is decided in `resolve.rs`.
 
+mod audit_signing;
 mod credential;
 mod issuer;
 mod keyring;
@@ -18,13 +19,16 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(super) use audit_signing::AuditSigning;
 pub(super) use credential::{Credential, CredentialForm};
 pub(super) use issuer::{ClaimType, Document, Introspection, Issuer, Keys, OauthClient, Typ};
 pub(super) use keyring::{ClientCrl, FetchedCrl, KeyPair, OwnCertificate, SpiffeBundle, VaultPki};
 pub(super) use listener::{Listener, ListenerTls};
 pub(super) use tokens::Tokens;
 pub(super) use upstream::{Upstream, UpstreamTls};
-pub(super) use vault::{Vault, VaultAppRole, VaultAuth, VaultCertificate, VaultJwt, VaultKubernetes};
+pub(super) use vault::{
+    Vault, VaultAppRole, VaultAuth, VaultCache, VaultCertificate, VaultJwt, VaultKubernetes,
+};
 
 use crate::units::{ByteSize, Span};
 
@@ -99,8 +103,12 @@ pub(in crate::config) struct Admin {
 pub(in crate::config) struct Audit {
     /// The folder of its segments, made when absent.
     pub(in crate::config) directory: PathBuf,
-    /// PEM file of the Ed25519 key that signs its checkpoints.
-    pub(in crate::config) signing_key: PathBuf,
+    /// PEM file of the Ed25519 key that signs its checkpoints. Either this or `signing` is given.
+    #[serde(default)]
+    pub(in crate::config) signing_key: Option<PathBuf>,
+    /// A key elsewhere that signs its checkpoints.
+    #[serde(default)]
+    pub(in crate::config) signing: Option<AuditSigning>,
     /// The name of the log in its checkpoints, such as `gateway.example/audit`.
     pub(in crate::config) origin: String,
     /// A segment is closed at this size. Default: 64MiB.

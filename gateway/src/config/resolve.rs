@@ -1,5 +1,6 @@
 //! From what is written to what it means: defaults, files, references, and what can never work.
 
+mod audit;
 mod credential;
 mod introspection;
 mod issuer;
@@ -15,12 +16,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
-use zeroize::Zeroizing;
 
 use super::raw;
 use super::settings::{EdgeLimits, ListenerSettings, Settings, default};
-use crate::audit::LogSettings;
-use crate::audit::checkpoint::SigningKey;
 use crate::contract::publish::Unpublished;
 use crate::credential::CredentialSettings;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
@@ -110,8 +108,9 @@ impl Resolve<'_> {
             upstreams.into_iter().map(|(name, upstream)| self.upstream(name, upstream, &known)).collect();
         let credentials: Vec<Option<CredentialSettings>> =
             credentials.into_iter().map(|(name, credential)| self.credential(name, credential)).collect();
-        let audit = self.audit(audit);
-        let usage = audit.as_ref().and_then(|audit| self.usage(usage, &audit.directory));
+        let audit = self.audit(audit, vault.is_some());
+        let usage = audit.as_ref().and_then(|(audit, _)| self.usage(usage, &audit.directory));
+        let (audit, audit_transit) = audit?;
         let folder =
             |path: Option<PathBuf>, usual: &str| self.folder.join(path.unwrap_or_else(|| usual.into()));
         Some(Settings {
@@ -126,7 +125,8 @@ impl Resolve<'_> {
             upstreams: upstreams.into_iter().collect::<Option<_>>()?,
             credentials: credentials.into_iter().collect::<Option<_>>()?,
             vault,
-            audit: audit?,
+            audit,
+            audit_transit,
             usage,
             limits,
             threads: run.threads.filter(|threads| *threads > 0).unwrap_or_else(cores),
@@ -205,29 +205,6 @@ impl Resolve<'_> {
         let trusted_hops = TrustedHops::new(trusted_hops);
         let http2 = http2.unwrap_or(true);
         Some(ListenerSettings { name, address, origins, tls, http2, proxy_protocol, trusted_hops })
-    }
-
-    fn audit(&mut self, written: raw::Audit) -> Option<LogSettings> {
-        let key = Zeroizing::new(self.read("/audit/signing_key", &written.signing_key)?);
-        let signing_key = match SigningKey::from_pem(&written.origin, &key) {
-            Ok(signing_key) => signing_key,
-            Err(fault) => {
-                self.error(
-                    "/audit/signing_key",
-                    &fault.to_string(),
-                    "make one: openssl genpkey -algorithm ed25519",
-                );
-                return None;
-            }
-        };
-        let size = written.segment_size.map(|size| u64::try_from(size.0).unwrap_or(u64::MAX));
-        Some(LogSettings {
-            segment_bytes_max: size.unwrap_or(default::SEGMENT_BYTES),
-            segment_age_max: time(written.segment_age, default::SEGMENT_AGE),
-            checkpoint_every: written.checkpoint_records.unwrap_or(default::CHECKPOINT_RECORDS),
-            checkpoint_interval: time(written.checkpoint_interval, default::CHECKPOINT_INTERVAL),
-            ..LogSettings::new(self.folder.join(written.directory), signing_key)
-        })
     }
 
     fn usage(&mut self, written: raw::Usage, audit: &Path) -> Option<UsageSettings> {

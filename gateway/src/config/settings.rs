@@ -19,7 +19,7 @@ use crate::problem::Pages;
 use crate::telemetry::Format;
 use crate::upstream::UpstreamSettings;
 use crate::usage::UsageSettings;
-use crate::vault::VaultSettings;
+use crate::vault::{TransitKey, VaultSettings};
 
 /// Everything that `gateway.yaml` says.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub struct Settings {
     pub vault: Option<VaultSettings>,
     /// Where requests are recorded.
     pub audit: LogSettings,
+    /// The key of Vault that signs them, if one does.
+    pub audit_transit: Option<TransitKey>,
     /// Where it is counted who still uses what, if it is.
     pub usage: Option<UsageSettings>,
     /// What one machine bears.
@@ -262,6 +264,8 @@ pub(super) mod default {
     pub(crate) const IDENTITY_HEADER: &str = "x-caller";
     /// A renewal is done long before it matters, and whoever waits for a secret is a chore.
     pub(crate) const VAULT_TIMEOUT: Duration = Duration::from_secs(5);
+    /// A Vault that is down for a night does not stop the shop; who has the disk has a day at most.
+    pub(crate) const VAULT_CACHE_AGE: Duration = Duration::from_secs(86_400);
     /// Where every pod has it.
     pub(crate) const VAULT_SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
     /// A segment of a day of a mid-sized shop.

@@ -127,6 +127,7 @@ fn fixed_at_start(path: &Path, before: &Settings, now: &Settings) -> Diagnostics
         ("admin", before.admin == now.admin),
         ("limits", before.limits == now.limits),
         ("audit.directory", before.audit.directory == now.audit.directory),
+        ("audit.signing", before.audit_transit == now.audit_transit),
         ("usage", before.usage == now.usage),
     ];
     let mut mistakes = Diagnostics::new();

@@ -21,6 +21,7 @@ use prometheus_client::registry::Registry;
 use super::credentials::CredentialMetrics;
 use super::keyring::KeyringMetrics;
 use super::usage::UsageMetrics;
+use super::vault::VaultMetrics;
 
 /// All metrics of the process.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ pub struct Metrics {
     snapshot_loaded: Seconds,
     lifecycles: Family<LifecycleLabels, Gauge>,
     keys_age: Family<IssuerLabel, Seconds>,
+    vault: VaultMetrics,
     audit_records: Counter,
     audit_failures: Counter,
     usage: UsageMetrics,
@@ -114,6 +116,7 @@ impl Metrics {
             snapshot_loaded: Seconds::default(),
             lifecycles: Family::default(),
             keys_age: Family::default(),
+            vault: VaultMetrics::default(),
             audit_records: Counter::default(),
             audit_failures: Counter::default(),
             usage: UsageMetrics::default(),
@@ -148,6 +151,7 @@ impl Metrics {
         let ending = "Operations that are not in full use, by how far their life has come";
         r.register("lifecycle_operations", ending, self.lifecycles.clone());
         r.register("jwks_age_seconds", "Age of an issuer's keys", self.keys_age.clone());
+        self.vault.register(r);
         r.register("audit_records", "Audit records written", self.audit_records.clone());
         r.register("audit_failures", "Audit records that could not be written", self.audit_failures.clone());
         self.usage.register(r);
@@ -238,6 +242,12 @@ impl Metrics {
     /// How old an issuer's keys are.
     pub fn keys_age(&self, issuer: &str, age: Duration) {
         self.keys_age.get_or_create(&IssuerLabel { issuer: issuer.to_owned() }).set(age.as_secs_f64());
+    }
+
+    /// The session with Vault.
+    #[must_use]
+    pub const fn vault(&self) -> &VaultMetrics {
+        &self.vault
     }
 
     /// An audit record was written.

@@ -9,6 +9,7 @@ pub mod logging;
 pub mod metrics;
 pub mod trace_context;
 pub mod usage;
+pub mod vault;
 
 pub use credentials::{CredentialGauge, CredentialMetrics};
 pub use keyring::KeyringMetrics;
@@ -16,3 +17,4 @@ pub use logging::{Format, LoggingError, Repeats};
 pub use metrics::{ConnectionOpen, Metrics, OperationMetrics, Outcome, Reload, UpstreamMetrics};
 pub use trace_context::{SpanId, Trace, TraceId, Traces};
 pub use usage::{UsageMetrics, UseCount};
+pub use vault::{VaultMetrics, VaultReading};

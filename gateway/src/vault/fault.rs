@@ -69,6 +69,11 @@ impl VaultFault {
             Self::Denied | Self::NotFound | Self::BadAnswer => false,
         }
     }
+
+    /// Whether Vault could not be asked, or could not answer: it said neither yes nor no to the gateway.
+    pub(super) const fn is_away(self) -> bool {
+        self.may_pass() && !matches!(self, Self::NoSession)
+    }
 }
 
 /// A fault, and for how long Vault asks to be left alone.

@@ -5,6 +5,7 @@
 //! is in hand while Vault is away is the consumer's to decide ([`VaultFault::may_pass`]). Knows no consumer.
 
 mod answer;
+mod cache;
 mod fault;
 mod leases;
 mod login;
@@ -31,11 +32,12 @@ pub use fault::VaultFault;
 pub use path::{Engine, SecretPath, SecretPathError, is_path};
 pub use pki::{CertificateOrder, Issued};
 pub use secret::{Lease, Secret};
-pub use settings::{Auth, Source, VaultMistake, VaultSettings};
+pub use settings::{Auth, CacheSettings, Source, VaultMistake, VaultSettings};
 pub use state::VaultState;
 pub use transit::{PublicKey, Signature, TransitKey};
 
 use answer::{Envelope, Fields, Signed, TransitKeys, TransitSignature, Versioned};
+use cache::Cache;
 use fault::Failed;
 use leases::Leases;
 use secret::later;
@@ -48,6 +50,7 @@ pub struct Vault {
     wire: Wire,
     session: Session,
     leases: Leases,
+    cache: Option<Cache>,
     /// Why the last question failed, where Vault itself was the reason.
     trouble: Mutex<Option<(&'static str, Timestamp)>>,
 }
@@ -63,7 +66,9 @@ impl Vault {
         }
         let wire = Wire::new(&settings)?;
         let session = Session::new(settings.auth.clone());
-        Ok(Arc::new(Self { settings, wire, session, leases: Leases::default(), trouble: Mutex::default() }))
+        let cache = Cache::new(&settings);
+        let (leases, trouble) = (Leases::default(), Mutex::default());
+        Ok(Arc::new(Self { settings, wire, session, leases, cache, trouble }))
     }
 
     /// Does what is due: login, renewal, login anew, renewal of leases. To be called each second.
@@ -75,11 +80,28 @@ impl Vault {
     }
 
     /// The secret at a path: the value of key/value version 1, the latest version of version 2, or a new secret
-    /// that is lent.
+    /// that is lent. While Vault is away, what was good last time, where that is kept.
     ///
     /// # Errors
     /// Vault said no, or could not be asked.
     pub async fn read(&self, at: &SecretPath) -> Result<Secret, VaultFault> {
+        let read = self.read_now(at).await;
+        // What is lent is lent to a session, and ends with it.
+        let Some(cache) = self.cache.as_ref().filter(|_| at.engine != Engine::Dynamic) else { return read };
+        match &read {
+            Ok(secret) => cache.keep(at, secret, Timestamp::now()).await,
+            Err(VaultFault::Denied | VaultFault::NotFound) => cache.forget(at).await,
+            Err(fault) if fault.is_away() => {
+                if let Some(kept) = cache.find(at, Timestamp::now()).await {
+                    return Ok(kept);
+                }
+            }
+            Err(_) => {}
+        }
+        read
+    }
+
+    async fn read_now(&self, at: &SecretPath) -> Result<Secret, VaultFault> {
         let SecretPath { engine, mount, path } = at;
         match engine {
             Engine::Kv1 => {
@@ -89,7 +111,7 @@ impl Vault {
                 // Not a lease but a hint of the mount or of the secret's own `ttl`.
                 let hint = (answer.lease_duration > 0).then(|| Duration::from_secs(answer.lease_duration));
                 let again_at = hint.map(|hint| later(Timestamp::now(), hint));
-                Ok(Secret { fields, version: None, lease: None, again_at })
+                Ok(Secret { again_at, ..Secret::new(fields) })
             }
             Engine::Kv2 => {
                 let (mount, path) = (mount.clone(), path.clone());
@@ -97,7 +119,7 @@ impl Vault {
                 let (answer, _) = self.ask::<Versioned>(&Call::of(&request)?).await?;
                 let Versioned { data, metadata } = answer.data.ok_or(VaultFault::NotFound)?;
                 let Fields(fields) = data.ok_or(VaultFault::NotFound)?;
-                Ok(Secret { fields, version: Some(metadata.version), lease: None, again_at: None })
+                Ok(Secret { version: Some(metadata.version), ..Secret::new(fields) })
             }
             Engine::Dynamic => self.borrow(at).await,
         }
@@ -110,12 +132,12 @@ impl Vault {
         let now = Timestamp::now();
         let Fields(fields) = answer.data.ok_or(VaultFault::NotFound)?;
         if answer.lease_id.0.is_empty() {
-            return Ok(Secret { fields, version: None, lease: None, again_at: None });
+            return Ok(Secret::new(fields));
         }
         let duration = Duration::from_secs(answer.lease_duration);
         let lease = Arc::new(Lease::new(answer.lease_id.0, duration, answer.renewable, now));
         self.leases.lent(at, &lease, held.generation, now);
-        Ok(Secret { fields, version: None, lease: Some(lease), again_at: None })
+        Ok(Secret { lease: Some(lease), ..Secret::new(fields) })
     }
 
     /// Gives back a secret that was lent, before its time.

@@ -16,6 +16,7 @@ pub struct Secret {
     pub(super) lease: Option<Arc<Lease>>,
     /// When Vault says that it is to be read again, for secrets without a lease.
     pub(super) again_at: Option<Timestamp>,
+    pub(super) from_cache: bool,
 }
 
 /// What a dynamic secret is lent by. Its id, which is enough to take it back, is not shown.
@@ -28,6 +29,23 @@ pub struct Lease {
 }
 
 impl Secret {
+    /// What Vault just said.
+    pub(super) const fn new(fields: BTreeMap<String, Zeroizing<String>>) -> Self {
+        Self { fields, version: None, lease: None, again_at: None, from_cache: false }
+    }
+
+    /// What it said some time ago.
+    pub(super) const fn kept(fields: BTreeMap<String, Zeroizing<String>>, version: Option<u64>) -> Self {
+        Self { fields, version, lease: None, again_at: None, from_cache: true }
+    }
+
+    /// Whether Vault is away and this is what it said last time: good enough where nothing is in hand, and no
+    /// reason to keep for longer what is.
+    #[must_use]
+    pub const fn is_from_cache(&self) -> bool {
+        self.from_cache
+    }
+
     /// The value of a field, if it is there and is a text, a number or a truth value.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Zeroizing<String>> {

@@ -46,6 +46,8 @@ pub(super) struct Held {
 #[derive(Default)]
 struct Flight {
     backoff: Backoff,
+    /// What the last login came to for those who wanted something, if it failed.
+    refusal: Option<VaultFault>,
     generation: u64,
     unpacked: Unpacked,
 }
@@ -187,11 +189,12 @@ impl Session {
         now: Timestamp,
     ) -> Result<Arc<Held>, VaultFault> {
         if flight.backoff.is_early(now) {
-            return Err(VaultFault::NoSession);
+            return Err(flight.refusal.unwrap_or(VaultFault::NoSession));
         }
         match login::log_in(&self.auth, wire, &mut flight.unpacked).await {
             Ok(logged_in) => {
                 flight.backoff.succeeded();
+                flight.refusal = None;
                 Ok(self.begin(flight, logged_in, now))
             }
             Err(fault) => {
@@ -200,6 +203,7 @@ impl Session {
                     _ => None,
                 };
                 flight.backoff.failed(now, wait);
+                flight.refusal = Some(fault.outward());
                 self.tell_login_fault(fault, now);
                 Err(fault.outward())
             }

@@ -16,6 +16,19 @@ pub struct VaultSettings {
     pub ca: Option<Vec<u8>>,
     /// How long one question may take in all, with its repetitions.
     pub timeout: Duration,
+    /// Where what was good is kept for a start while Vault is away; nowhere, if nothing is said.
+    pub cache: Option<CacheSettings>,
+}
+
+/// Where the last good secrets of key/value engines are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheSettings {
+    /// The file.
+    pub file: PathBuf,
+    /// Where the key is that it is sealed by: 32 bytes, as they are, in hexadecimal or in base64.
+    pub key: Source,
+    /// How long ago a secret may have been read to be used from it.
+    pub age_max: Duration,
 }
 
 /// How the gateway proves to Vault who it is.

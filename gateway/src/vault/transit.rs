@@ -14,6 +14,8 @@ pub struct TransitKey {
     pub mount: String,
     /// The key's name.
     pub name: String,
+    /// Which version signs; the latest when nothing is said.
+    pub version: Option<u64>,
 }
 
 /// The public half of a key, as RFC 8032 section 5.1.5 has it.
@@ -33,6 +35,7 @@ impl TransitKey {
         SignDataRequest {
             mount: self.mount.clone(),
             name: self.name.clone(),
+            key_version: self.version,
             input: STANDARD.encode(message),
             // The key signs the message itself (RFC 8032 section 5.1), not a digest of it.
             prehashed: Some(false),

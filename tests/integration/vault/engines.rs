@@ -256,7 +256,7 @@ async fn a_signature_of_transit_is_one_of_its_public_key() {
     let mount = bench.vault.mount("transit");
     let at = format!("{mount}/keys/gateway-audit");
     bench.vault.write(&at, json!({"type": "ed25519"})).await;
-    let key = TransitKey { mount, name: "gateway-audit".to_owned() };
+    let key = TransitKey { mount, name: "gateway-audit".to_owned(), version: None };
     let verify = |public: &[u8], message: &[u8], signature: &[u8]| {
         aws_lc_rs::signature::UnparsedPublicKey::new(&aws_lc_rs::signature::ED25519, public)
             .verify(message, signature)
@@ -274,6 +274,8 @@ async fn a_signature_of_transit_is_one_of_its_public_key() {
     assert_eq!(second.key_version, 2);
     assert!(!verify(&public, message, &second.bytes));
     assert!(verify(&client.public_key(&key, 2).await.unwrap(), message, &second.bytes));
+    let pinned = TransitKey { version: Some(1), ..key.clone() };
+    assert_eq!(client.sign(&pinned, message).await, Ok(first), "Ed25519 signs the same in the same way");
     let other = TransitKey { name: "other".to_owned(), ..key };
     assert_eq!(client.sign(&other, message).await.map(drop), Err(VaultFault::Denied));
 }

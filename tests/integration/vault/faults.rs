@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::vault::{Vault, VaultFault};
+use gateway::vault::{CacheSettings, Source, Vault, VaultFault};
 use jiff::Timestamp;
 use serde_json::json;
 use testbed::Gate;
@@ -84,7 +84,8 @@ async fn a_vault_that_is_down_at_the_start_is_found_when_it_comes() {
     let state = client.state(Timestamp::now());
     assert_eq!((state.logged_in, state.fault), (false, Some("vault-unreachable")));
     // Left alone for a moment after a login that failed.
-    assert_eq!(read(client.read(&at).await), Err(VaultFault::NoSession));
+    assert_eq!(read(client.read(&at).await), Err(VaultFault::Unreachable));
+    assert_eq!(client.state(Timestamp::now()).fault_since, state.fault_since);
 
     simulation.up().await;
     client.keep_session(from_now(60)).await;
@@ -179,4 +180,55 @@ async fn settings_that_cannot_be_meant_make_no_client() {
         );
     }
     assert_eq!(field(&|settings| settings.ca = Some(b"no certificates".to_vec())), Err("ca"));
+}
+
+#[tokio::test]
+async fn what_was_good_is_used_while_vault_is_away_and_not_when_it_says_no() {
+    let bench = Bench::new().await;
+    let Some(simulation) = bench.vault.simulation("it cannot be made to fail") else { return };
+    bench.vault.put("gateway/odoo", odoo("k3y")).await;
+    let mut settings = bench.settings(bench.approle(json!({})).await);
+    settings.cache = Some(CacheSettings {
+        file: bench.folder.path().join("cache"),
+        key: Source::File(bench.write("cache-key", "0123456789abcdef0123456789abcdef")),
+        age_max: Duration::from_secs(3_600),
+    });
+    let at = bench.at("gateway/odoo");
+    let good = ("k3y".to_owned(), Some(1));
+    let first = Vault::new(settings.clone(), None).unwrap();
+    assert_eq!(read(first.read(&at).await), Ok(good.clone()));
+    assert!(!first.read(&at).await.unwrap().is_from_cache());
+    drop(first);
+
+    // Another process, while Vault is away.
+    simulation.down().await;
+    let second = Vault::new(settings.clone(), None).unwrap();
+    let kept = second.read(&at).await.unwrap();
+    assert!(kept.is_from_cache());
+    assert_eq!(read(Ok(kept)), Ok(good.clone()));
+    assert_eq!(second.state(Timestamp::now()).fault, Some("vault-unreachable"));
+    simulation.up().await;
+    simulation.fail(Fault::Sealed);
+    assert_eq!(read(Vault::new(settings.clone(), None).unwrap().read(&at).await), Ok(good.clone()));
+    assert_eq!(
+        read(second.read(&bench.at("gateway/other")).await),
+        Err(VaultFault::Unreachable),
+        "left alone"
+    );
+    simulation.heal();
+
+    // A login that is refused is no outage.
+    bench.write("secret-id", "not-a-secret-id");
+    assert_eq!(read(Vault::new(settings.clone(), None).unwrap().read(&at).await), Err(VaultFault::NoSession));
+    let settings = gateway::vault::VaultSettings { auth: bench.approle(json!({})).await, ..settings };
+    let third = Vault::new(settings.clone(), None).unwrap();
+    assert_eq!(read(third.read(&at).await), Ok(good));
+
+    // Nor is a plain no: what was kept is forgotten with it.
+    let name = bench.vault.mount("gateway");
+    let nothing = json!({"policy": "path \"nothing\" { capabilities = [\"read\"] }"});
+    bench.vault.write(&format!("sys/policies/acl/{name}"), nothing).await;
+    assert_eq!(read(third.read(&at).await), Err(VaultFault::Denied));
+    simulation.down().await;
+    assert_eq!(read(third.read(&at).await), Err(VaultFault::Unreachable));
 }

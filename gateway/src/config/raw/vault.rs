@@ -27,6 +27,23 @@ pub(in crate::config) struct Vault {
     pub(in crate::config) timeout: Option<Span>,
     /// How the gateway logs in: exactly one of the methods.
     pub(in crate::config) auth: VaultAuth,
+    /// Keeps what was good last time on the disk, sealed, for a start while Vault is away. Default: nowhere.
+    #[serde(default)]
+    pub(in crate::config) cache: Option<VaultCache>,
+}
+
+/// The last good secrets of key/value engines, on the disk.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct VaultCache {
+    /// The file, made when absent.
+    pub(in crate::config) file: PathBuf,
+    /// Where the key is that it is sealed by, `file:path` or `env:NAME`: 32 bytes, as they are, in hexadecimal or
+    /// in base64.
+    pub(in crate::config) key: String,
+    /// How long ago a secret may have been read to be used from it. Default: 1d.
+    #[serde(default)]
+    pub(in crate::config) age_max: Option<Span>,
 }
 
 /// How the gateway logs in to Vault. Exactly one is given.

@@ -6,11 +6,12 @@ use super::super::raw;
 use super::super::settings::default;
 use super::{Resolve, time};
 use crate::credential::Reference;
-use crate::vault::{Auth, Source, VaultSettings, is_path};
+use crate::diagnostic::Diagnostic;
+use crate::vault::{Auth, CacheSettings, Source, VaultSettings, is_path};
 
 impl Resolve<'_> {
     pub(super) fn vault(&mut self, written: raw::Vault) -> Option<VaultSettings> {
-        let raw::Vault { address, insecure_http, namespace, ca, timeout, auth } = written;
+        let raw::Vault { address, insecure_http, namespace, ca, timeout, auth, cache } = written;
         if address.starts_with("http://") && !insecure_http {
             self.error(
                 "/vault/address",
@@ -23,7 +24,16 @@ impl Resolve<'_> {
             None => None,
         };
         let auth = self.vault_auth(auth)?;
-        Some(VaultSettings { address, namespace, auth, ca, timeout: time(timeout, default::VAULT_TIMEOUT) })
+        let cache = match cache {
+            Some(raw::VaultCache { file, key, age_max }) => Some(CacheSettings {
+                file: self.folder.join(file),
+                key: self.vault_source("/vault/cache/key", &key)?,
+                age_max: time(age_max, default::VAULT_CACHE_AGE),
+            }),
+            None => None,
+        };
+        let timeout = time(timeout, default::VAULT_TIMEOUT);
+        Some(VaultSettings { address, namespace, auth, ca, timeout, cache })
     }
 
     fn vault_auth(&mut self, written: raw::VaultAuth) -> Option<Auth> {
@@ -91,7 +101,9 @@ impl Resolve<'_> {
             Ok(Reference::File { path }) => Some(Source::File(self.folder.join(path))),
             Ok(Reference::Env { name }) => Some(Source::Variable(name)),
             _ => {
-                self.error(at, "a reference to a secret is wanted", "write `file:PATH` or `env:NAME`");
+                // Whoever wrote the secret itself here must not find it in the log as well.
+                let mistake = Diagnostic::error(self.place(at).hidden(), "a reference to a secret is wanted");
+                self.mistakes.push(mistake.help("write `file:PATH` or `env:NAME`"));
                 None
             }
         }
