@@ -141,34 +141,35 @@ impl Ordered {
     }
 }
 
-/// From the issuer of the leaf towards the root, each the issuer of the one before; the root itself, which
-/// every peer must have already, is left out.
+/// From the issuer of the leaf towards the root, each the issuer of the one before by name and by signature; the
+/// root itself, which every peer must have already, is left out.
 fn chain<'a>(leaf: &X509Certificate<'_>, given: &'a [Pem]) -> Result<Vec<&'a Pem>, VaultFault> {
-    let mut chain = Vec::new();
-    let mut wanted = leaf.issuer().as_raw().to_vec();
-    let mut found_issuer = false;
+    let (mut chain, mut child) = (Vec::new(), leaf.clone());
     while chain.len() < CHAIN_MAX {
-        let mut next = None;
-        for pem in given {
-            let authority = parse(pem)?;
-            if authority.subject().as_raw() == wanted {
-                if !authority.is_ca() {
-                    return Err(VaultFault::BadAnswer);
-                }
-                next = Some((pem, authority.issuer().as_raw().to_vec()));
-                break;
-            }
-        }
-        let Some((pem, issuer)) = next else { break };
-        found_issuer = true;
-        if issuer == wanted {
-            break; // a root
+        let Some((pem, issuer)) = issuer_of(&child, given)? else { break };
+        if issuer.subject().as_raw() == issuer.issuer().as_raw() {
+            return Ok(chain); // a root
         }
         chain.push(pem);
-        wanted = issuer;
+        child = issuer;
     }
     // A leaf without the one that signed it serves nobody.
-    if found_issuer { Ok(chain) } else { Err(VaultFault::BadAnswer) }
+    if chain.is_empty() { Err(VaultFault::BadAnswer) } else { Ok(chain) }
+}
+
+/// The one that signed a certificate. Two of the same name are told apart by their keys.
+fn issuer_of<'a>(
+    child: &X509Certificate<'_>,
+    given: &'a [Pem],
+) -> Result<Option<(&'a Pem, X509Certificate<'a>)>, VaultFault> {
+    for pem in given {
+        let issuer = parse(pem)?;
+        let is_named = issuer.subject().as_raw() == child.issuer().as_raw();
+        if is_named && issuer.is_ca() && child.verify_signature(Some(issuer.public_key())).is_ok() {
+            return Ok(Some((pem, issuer)));
+        }
+    }
+    Ok(None)
 }
 
 /// The one certificate in a text.
@@ -219,3 +220,120 @@ pub(super) fn crl(bytes: &[u8]) -> Result<Vec<u8>, VaultFault> {
 
 /// Leaf and a few intermediates; more is a loop.
 const CHAIN_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rcgen::{BasicConstraints, CertificateSigningRequestParams, CertifiedIssuer, IsCa};
+
+    type Authority = CertifiedIssuer<'static, KeyPair>;
+
+    fn named(name: &str, is_ca: bool) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = if is_ca { IsCa::Ca(BasicConstraints::Unconstrained) } else { IsCa::NoCa };
+        params
+    }
+
+    fn key() -> KeyPair {
+        KeyPair::generate().unwrap()
+    }
+
+    fn root(name: &str) -> Authority {
+        CertifiedIssuer::self_signed(named(name, true), key()).unwrap()
+    }
+
+    fn order() -> CertificateOrder {
+        CertificateOrder {
+            mount: "pki".to_owned(),
+            role: "gateway".to_owned(),
+            common_name: Some("gateway".to_owned()),
+            dns: vec!["gateway.example".to_owned()],
+            uris: vec!["spiffe://example/gateway".to_owned()],
+            ips: vec!["127.0.0.1".parse().unwrap()],
+            ttl: None,
+        }
+    }
+
+    /// What becomes of an answer: a certificate of `by`, with what is changed in it, and a chain.
+    fn receive(
+        by: &Authority,
+        chain: &[String],
+        change: impl FnOnce(&mut CertificateSigningRequestParams),
+    ) -> Result<usize, VaultFault> {
+        let order = order();
+        let ordered = order.prepare().unwrap();
+        let mut request =
+            CertificateSigningRequestParams::from_pem(ordered.request.csr.as_deref().unwrap()).unwrap();
+        change(&mut request);
+        let certificate = request.signed_by(by).unwrap().pem();
+        let signed = Signed {
+            certificate,
+            ca_chain: chain.to_vec(),
+            issuing_ca: None,
+            serial_number: "01".to_owned(),
+        };
+        let issued = ordered.receive(&order, signed)?;
+        Ok(std::str::from_utf8(&issued.chain_pem).unwrap().matches("BEGIN CERTIFICATE").count())
+    }
+
+    #[test]
+    fn a_chain_is_put_in_order_and_has_no_root() {
+        let root = root("root");
+        let middle = CertifiedIssuer::signed_by(named("middle", true), key(), &root).unwrap();
+        let low = CertifiedIssuer::signed_by(named("low", true), key(), &middle).unwrap();
+        for chain in [
+            vec![low.pem(), middle.pem(), root.pem()],
+            vec![root.pem(), middle.pem(), low.pem()],
+            vec![middle.pem(), low.pem()],
+        ] {
+            assert_eq!(receive(&low, &chain, |_| {}), Ok(3));
+        }
+        assert_eq!(receive(&root, &[root.pem()], |_| {}), Ok(1));
+    }
+
+    #[test]
+    fn what_was_not_ordered_is_not_received() {
+        let (root, other) = (root("root"), root("root"));
+        let good = [root.pem()];
+        let wrong = Err(VaultFault::BadAnswer);
+        assert_eq!(receive(&root, &good, |_| {}), Ok(1));
+        assert_eq!(receive(&root, &[], |_| {}), wrong, "without its issuer");
+        assert_eq!(
+            receive(&root, &[other.pem()], |_| {}),
+            wrong,
+            "an issuer of the same name with another key"
+        );
+        assert_eq!(receive(&root, &[other.pem(), root.pem()], |_| {}), Ok(1), "both of them");
+        assert_eq!(receive(&root, &["no certificate".to_owned()], |_| {}), wrong);
+        assert_eq!(receive(&root, &[format!("{0}{0}", root.pem())], |_| {}), wrong, "two in one");
+        let params =
+            |change: fn(&mut CertificateParams)| receive(&root, &good, |request| change(&mut request.params));
+        assert_eq!(
+            params(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)),
+            wrong,
+            "an authority"
+        );
+        assert_eq!(params(|params| params.subject_alt_names.clear()), wrong, "no names");
+        for place in 0..3 {
+            let lost = receive(&root, &good, |request| drop(request.params.subject_alt_names.remove(place)));
+            assert_eq!(lost, wrong, "name {place} is lost");
+        }
+        // Of another key: that of another order.
+        let stranger = order().prepare().unwrap();
+        let csr = stranger.request.csr.unwrap();
+        let foreign = CertificateSigningRequestParams::from_pem(&csr).unwrap();
+        assert_eq!(receive(&root, &good, |request| *request = foreign), wrong, "for another key");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_received_or_refused(text in ".{0,200}", begin in any::<bool>()) {
+            let text = if begin { format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n") } else { text };
+            prop_assert!(one(&text).and_then(|pem| parse(&pem).map(drop)).is_err());
+            prop_assert!(crl(text.as_bytes()).is_err());
+        }
+    }
+}

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::answer::Envelope;
 use super::fault::{Failed, VaultFault};
+use super::path::is_path;
 use super::retry;
 use super::settings::{VaultMistake, VaultSettings};
 
@@ -202,6 +203,10 @@ impl Wire {
     }
 
     fn url(&self, path: &str) -> Result<Url, VaultFault> {
+        // Whatever a path was made of: it goes down only.
+        if !is_path(path) {
+            return Err(VaultFault::BadAnswer);
+        }
         let mut url = self.base.clone();
         url.path_segments_mut()
             .map_err(|()| VaultFault::BadAnswer)?
@@ -243,7 +248,7 @@ fn client(
 
 fn namespace(name: &str) -> Result<HeaderValue, VaultMistake> {
     let trimmed = name.trim_end_matches('/');
-    let value = super::path::is_path(trimmed).then(|| HeaderValue::from_str(trimmed).ok()).flatten();
+    let value = is_path(trimmed).then(|| HeaderValue::from_str(trimmed).ok()).flatten();
     value.ok_or_else(|| VaultMistake::new("namespace", "is made of segments, such as `retail/shop`"))
 }
 

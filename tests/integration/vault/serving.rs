@@ -100,6 +100,18 @@ async fn what_is_written_of_vault_wrongly_is_told_by_its_place() {
     }
 }
 
+#[tokio::test]
+async fn the_example_for_operators_is_one() {
+    let mut world = World::new().await;
+    let example = testbed::repository::folder("deploy").join("vault/gateway.yaml");
+    let example = gateway::document::Document::read(&example, "gateway.yaml").unwrap().value().clone();
+    world.folder.write("certs/vault-ca.pem", &world.internal.pem());
+    world.folder.settings(|settings| settings["vault"] = example["vault"].clone());
+    let file = world.folder.settings_file().to_string_lossy().into_owned();
+    let checked = run(&["check", "--config", &file]).await;
+    assert!(checked.success, "{}{}", checked.output, checked.errors);
+}
+
 /// Has the audit log of a world signed by a key of this Vault.
 async fn sign_in_vault(world: &mut World, vault: &Vault) {
     let transit = vault.mount("transit");
