@@ -4,6 +4,7 @@
 mod engines;
 mod faults;
 mod logins;
+mod outage;
 mod serving;
 
 use std::sync::Arc;

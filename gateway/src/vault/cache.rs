@@ -33,6 +33,8 @@ pub(super) struct Cache {
     of: String,
     /// Held while the file is written: there is one writer at a time.
     writing: tokio::sync::Mutex<()>,
+    /// What this process has read from Vault itself: it is in hand, and must not live longer by a copy.
+    in_hand: Mutex<HashSet<String>>,
     /// What was complained of already, by path.
     told: Mutex<HashSet<String>>,
 }
@@ -74,6 +76,7 @@ impl Cache {
             of: format!("{}\n{namespace}", settings.address),
             settings: settings.cache.clone()?,
             writing: tokio::sync::Mutex::default(),
+            in_hand: Mutex::default(),
             told: Mutex::default(),
         })
     }
@@ -81,6 +84,7 @@ impl Cache {
     /// Keeps what was just read. That it cannot be kept is no reason to fail: it is in hand.
     pub(super) async fn keep(&self, at: &SecretPath, secret: &Secret, now: Timestamp) {
         let at = at.to_string();
+        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).insert(at.clone());
         let Some(sealed) = self.seal(&at, secret, now).await else {
             return self.complain(&at, "it cannot be sealed: is the key of the cache there, with 32 bytes?");
         };
@@ -102,9 +106,12 @@ impl Cache {
         }
     }
 
-    /// What was good, if it is not too old at `now`.
+    /// What was good when another process read it, if it is not too old at `now`.
     pub(super) async fn find(&self, at: &SecretPath, now: Timestamp) -> Option<Secret> {
         let at = at.to_string();
+        if self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).contains(&at) {
+            return None;
+        }
         let kept = load(self.settings.file.clone()).await.ok()?;
         let sealed = kept.entries.get(&at)?;
         let Some(opened) = self.open(&at, sealed).await else {
@@ -307,6 +314,7 @@ mod tests {
         assert!(cache.find(&bench.at, at(0)).await.is_none());
         cache.keep(&bench.at, &secret("k3y-0ne"), at(0)).await;
         cache.keep(&bench.at, &secret("k3y-tw0"), at(10)).await;
+        assert_eq!(key(cache.find(&bench.at, at(10)).await), None, "it is in hand");
         // Another process, after this one.
         let cache = bench.cache();
         let found = cache.find(&bench.at, at(10 + 3_600)).await.unwrap();

@@ -107,7 +107,7 @@ impl Vault {
             Engine::Kv1 => {
                 let request = kv1::requests::GetSecretRequest { mount: mount.clone(), path: path.clone() };
                 let (answer, _) = self.ask::<Fields>(&Call::of(&request)?).await?;
-                let Fields(fields) = answer.data.ok_or(VaultFault::NotFound)?;
+                let Fields(fields) = answer.data.ok_or(VaultFault::BadAnswer)?;
                 // Not a lease but a hint of the mount or of the secret's own `ttl`.
                 let hint = (answer.lease_duration > 0).then(|| Duration::from_secs(answer.lease_duration));
                 let again_at = hint.map(|hint| later(Timestamp::now(), hint));
@@ -117,7 +117,7 @@ impl Vault {
                 let (mount, path) = (mount.clone(), path.clone());
                 let request = kv2::requests::ReadSecretRequest { mount, path, version: None };
                 let (answer, _) = self.ask::<Versioned>(&Call::of(&request)?).await?;
-                let Versioned { data, metadata } = answer.data.ok_or(VaultFault::NotFound)?;
+                let Versioned { data, metadata } = answer.data.ok_or(VaultFault::BadAnswer)?;
                 let Fields(fields) = data.ok_or(VaultFault::NotFound)?;
                 Ok(Secret { version: Some(metadata.version), ..Secret::new(fields) })
             }
@@ -130,7 +130,7 @@ impl Vault {
         let call = Call::get(format!("{}/{}", at.mount, at.path));
         let (answer, held) = self.ask::<Fields>(&call).await?;
         let now = Timestamp::now();
-        let Fields(fields) = answer.data.ok_or(VaultFault::NotFound)?;
+        let Fields(fields) = answer.data.ok_or(VaultFault::BadAnswer)?;
         if answer.lease_id.0.is_empty() {
             return Ok(Secret::new(fields));
         }

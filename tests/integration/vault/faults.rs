@@ -38,6 +38,7 @@ async fn each_fault_has_its_name_and_ends_with_its_cause() {
         (Fault::Standby(standby), VaultFault::Standby, 1),
         (Fault::Body("<h1>".to_owned()), VaultFault::BadAnswer, 1),
         (Fault::Body(r#"{"data": {"data": []}}"#.to_owned()), VaultFault::BadAnswer, 1),
+        (Fault::Body("{}".to_owned()), VaultFault::BadAnswer, 1),
         (Fault::Oversized(5 << 20), VaultFault::BadAnswer, 1),
     ] {
         let before = simulation.requests("secret/").len();
