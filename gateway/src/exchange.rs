@@ -67,6 +67,11 @@ async fn path(
     snapshot: Arc<Snapshot>,
     mut trail: Trail,
 ) -> pingora::Result<Served> {
+    if let Some(known) = snapshot.metadata(session.req_header(), connection, &mut trail) {
+        let answer = finish(gateway, &snapshot, &mut trail, known).await;
+        edge::write(session, answer, gateway.limits.idle_time).await?;
+        return Ok(Served::Answered);
+    }
     let cleared = contained(clear(session.req_header(), gateway, &snapshot, connection, &mut trail)).await;
     if cleared.is_err() {
         // A challenge says where and how to come back.
@@ -166,7 +171,7 @@ async fn identify(
         .map_err(|error| Rejection::Identity(error.for_want_of(connection.unusable(), &route.demand().asked)))
 }
 
-/// Kind, then scopes, then policy: the cheap and plain reasons first.
+/// Kind, then scopes, then the sign-in, then policy: the cheap and plain reasons first.
 fn authorise(
     snapshot: &Snapshot,
     caller: &Caller,
@@ -177,6 +182,7 @@ fn authorise(
 ) -> Result<Permit, Rejection> {
     route.serves(caller)?;
     route.scopes_suffice(caller)?;
+    snapshot.identities().signed_in(caller, route.demand(), trail.now()).map_err(Rejection::Identity)?;
     snapshot.authorise(caller, matched, target, trail)
 }
 

@@ -4,6 +4,7 @@
 //! ([`Problem`]), what the audit log says ([`Rejection::reason`]) and whose fault it is.
 
 mod challenge;
+mod unproven;
 mod versions;
 
 use http::header::{ALLOW, HeaderName, RETRY_AFTER};
@@ -13,9 +14,7 @@ use crate::audit::NotRecorded;
 use crate::contract::{NoMatch, RequestFault, ResponseFault, TargetError};
 use crate::credential::Unavailable;
 use crate::edge::{BodyFault, HeadClass, HeadFault, NotTrusted};
-use crate::identity::{
-    Bound, Challenge, ClientCertificate, IdentityError, PossessionFault, ProofFault, Stranger,
-};
+use crate::identity::{Challenge, IdentityError, PossessionFault, ProofFault};
 use crate::policy::PolicyRefusal;
 use crate::problem::{Problem, ProblemType};
 use crate::quota::{Exceeded, Reason};
@@ -164,6 +163,7 @@ impl Rejection {
             // A holder of a good token who does what it is told, or does too much of it.
             Self::Identity(
                 IdentityError::TooManyProofs
+                | IdentityError::SignIn(_)
                 | IdentityError::Possession(PossessionFault::Proof(
                     ProofFault::NonceMissing | ProofFault::NonceStale,
                 )),
@@ -195,7 +195,7 @@ impl Rejection {
             Self::NoMatch(no_match) => unmatched(no_match),
             Self::Retired(retired) => versions::gone(&retired),
             Self::Address(exceeded) | Self::Quota(exceeded) => quota(&exceeded),
-            Self::Identity(error) => identity(&error, offer),
+            Self::Identity(error) => unproven::problem(&error, offer),
             Self::Certificate(_) => certificate_not_trusted(),
             Self::Kind => kind(),
             Self::Scope(scopes) => scope(&scopes, offer),
@@ -279,102 +279,6 @@ fn unmatched(no_match: NoMatch) -> Problem {
             with(Problem::new(METHOD, StatusCode::METHOD_NOT_ALLOWED, detail), ALLOW, &allow)
         }
     }
-}
-
-fn identity(error: &IdentityError, offer: &Offer<'_>) -> Problem {
-    let problem = match error {
-        IdentityError::NoProof => Problem::new(
-            AUTHENTICATION,
-            StatusCode::UNAUTHORIZED,
-            match offer.bound {
-                Some(Bound::Dpop) => {
-                    "Send an access token in the Authorization header, `Authorization: DPoP ...`, and a proof of its key in the DPoP header."
-                }
-                Some(Bound::Certificate | Bound::Either) | None => {
-                    "Send an access token in the Authorization header: `Authorization: Bearer ...`."
-                }
-            },
-        ),
-        IdentityError::BadRequest(fault) => {
-            Problem::new(MALFORMED, StatusCode::BAD_REQUEST, sentence(fault.advice()))
-        }
-        IdentityError::InvalidToken(fault) => {
-            Problem::new(INVALID_TOKEN, StatusCode::UNAUTHORIZED, sentence(fault.advice()))
-        }
-        IdentityError::Possession(fault) => possession(*fault),
-        IdentityError::TooManyProofs => with(
-            Problem::new(
-                QUOTA,
-                StatusCode::TOO_MANY_REQUESTS,
-                "More DPoP proofs came from you within a minute than can be remembered. Wait, and send fewer.",
-            ),
-            RETRY_AFTER,
-            RETRY_PROOFS,
-        ),
-        IdentityError::CertificateNeeded => Problem::new(
-            CERTIFICATE,
-            StatusCode::FORBIDDEN,
-            "This operation needs a client certificate. Connect again and present the one registered for you.",
-        ),
-        IdentityError::CertificateExpired => certificate_not_trusted(),
-        IdentityError::CertificateUnusable(unusable) => {
-            Problem::new(CERTIFICATE, StatusCode::FORBIDDEN, sentence(unusable.fault.advice()))
-        }
-        IdentityError::UnknownCaller(Stranger::Certificate(certificate)) => {
-            strange(certificate, "is not registered for a caller")
-        }
-        IdentityError::AmbiguousCaller(Stranger::Certificate(certificate)) => {
-            strange(certificate, "is registered for more than one caller")
-        }
-        IdentityError::UnknownCaller(_) | IdentityError::AmbiguousCaller(_) => Problem::new(
-            UNKNOWN_CALLER,
-            StatusCode::FORBIDDEN,
-            "The proof is good, but it is not registered for one caller. Ask the owner of the API.",
-        ),
-        IdentityError::ProofsDisagree { .. } => Problem::new(
-            UNKNOWN_CALLER,
-            StatusCode::FORBIDDEN,
-            "The token and the client certificate belong to different callers. Use the pair registered together.",
-        ),
-        IdentityError::KeysUnavailable { .. } => {
-            unavailable("The keys of your token's issuer cannot be had at the moment. Try again shortly.")
-        }
-        IdentityError::Unanswered { .. } | IdentityError::Overloaded { .. } => {
-            unavailable("Your token's issuer cannot be asked about it at the moment. Try again shortly.")
-        }
-    };
-    let bound = match error {
-        IdentityError::Possession(PossessionFault::Required(bound)) => Some(*bound),
-        _ => None,
-    };
-    match error.challenge() {
-        None => problem,
-        Some(challenge) => offer.challenge(problem, Wrong { bound, ..Wrong::of(challenge) }),
-    }
-}
-
-/// RFC 9449 section 7.1: 401, whatever is wrong with the token, its proof or what it is bound to.
-fn possession(fault: PossessionFault) -> Problem {
-    let kind = match fault {
-        PossessionFault::Proof(_) => INVALID_PROOF,
-        PossessionFault::Required(_) => TOKEN_BINDING,
-        PossessionFault::Certificate | PossessionFault::ShownAsBearer | PossessionFault::NotBound => {
-            INVALID_TOKEN
-        }
-    };
-    Problem::new(kind, StatusCode::UNAUTHORIZED, sentence(fault.advice()))
-}
-
-/// The names in a certificate are its owner's own: told back, they say what has to be registered.
-fn strange(certificate: &ClientCertificate, what: &str) -> Problem {
-    let names = certificate.names_shown();
-    let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    let detail = format!(
-        "The client certificate is trusted, but what it says {what}. Its names: {names}. Its SHA-256: {}. Ask the owner of \
-         the API.",
-        certificate.sha256_hex()
-    );
-    Problem::new(UNKNOWN_CALLER, StatusCode::FORBIDDEN, detail)
 }
 
 fn certificate_not_trusted() -> Problem {
@@ -570,8 +474,6 @@ const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 /// Seconds: long enough for most short faults to pass.
 const RETRY_UNAVAILABLE: &str = "5";
-/// Seconds: after the time for which proofs are remembered in buckets, room is made.
-const RETRY_PROOFS: &str = "60";
 
 macro_rules! problem_types {
     ($($name:ident = $slug:literal, $title:literal;)*) => {
@@ -586,6 +488,7 @@ problem_types! {
     AUTHENTICATION = "authentication-required", "Authentication is required";
     INVALID_TOKEN = "invalid-token", "The access token is not accepted";
     INVALID_PROOF = "invalid-dpop-proof", "The proof of possession is not accepted";
+    SIGN_IN = "sign-in-insufficient", "The person must sign in again";
     TOKEN_BINDING = "token-binding-required", "The access token must be bound";
     CERTIFICATE = "certificate-required", "A trusted client certificate is required";
     UNKNOWN_CALLER = "unknown-caller", "The caller is not registered";
@@ -619,7 +522,7 @@ problem_types! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::AuthScheme;
+    use crate::identity::{AuthScheme, Bound};
     use http::header::WWW_AUTHENTICATE;
     use std::collections::BTreeSet;
 

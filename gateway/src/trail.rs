@@ -14,14 +14,14 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::Timestamp;
 
 use crate::audit::{
-    AnswerPart, CallPart, CallerPart, CertificatePart, CredentialPart, Decision, LifecyclePart, LimitPart,
-    Outcome, Record, Redacted, Strength, UpstreamPart, ViolationPart,
+    ActorPart, AnswerPart, CallPart, CallerPart, CertificatePart, CredentialPart, Decision, LifecyclePart,
+    LimitPart, Outcome, Record, Redacted, Strength, UpstreamPart, ViolationPart,
 };
 use crate::contract::{Contract, Field, NoMatch, RequestFault, ResponseFault, Target, Used, Violation};
 use crate::credential::Shown;
 use crate::edge::{self, Answer, Connection};
 use crate::gateway::Gateway;
-use crate::identity::{AuthScheme, Caller, IdentityError, Origin, Stranger};
+use crate::identity::{Actor, AuthScheme, Caller, IdentityError, Origin, Stranger};
 use crate::policy::{Permit, PolicyRefusal};
 use crate::quota::Standing;
 use crate::rejection::{Fault, Offer, Rejection};
@@ -53,6 +53,8 @@ pub struct Trail {
     certificate_ends: Option<Timestamp>,
     /// Where it was sent, if that is served, and how it showed a token: for challenges.
     place: (Option<Origin>, Option<AuthScheme>),
+    /// What the record says why it was answered.
+    served: &'static str,
     record: Record,
 }
 
@@ -145,6 +147,7 @@ impl Trail {
             fields: Vec::new(),
             certificate_ends: None,
             place: (None, None),
+            served: "served",
             record,
         }
     }
@@ -256,6 +259,7 @@ impl Trail {
             issuer: token.map(|token| token.issuer().to_owned()),
             bound: token.and_then(|token| token.binding().as_str()).map(str::to_owned),
             actor: token.and_then(|token| token.actor()).map(|actor| actor.subject.clone()),
+            actors: token.and_then(|token| token.actor()).map(actors).unwrap_or_default(),
             certificate_sha256: caller.certificate().map(|certificate| certificate.sha256_hex().to_owned()),
         });
     }
@@ -263,6 +267,11 @@ impl Trail {
     /// It is refused, and may be told how to come back.
     pub(crate) fn challenged(&mut self, origin: Option<Origin>, shown: Option<AuthScheme>) {
         self.place = (origin, shown);
+    }
+
+    /// It is answered without an operation.
+    pub(crate) const fn served_as(&mut self, reason: &'static str) {
+        self.served = reason;
     }
 
     /// Policy permits it.
@@ -372,7 +381,7 @@ impl Trail {
     ) -> Answer {
         let mut answer = match outcome {
             Ok(answer) => {
-                self.decide(Outcome::Allowed, "served");
+                self.decide(Outcome::Allowed, self.served);
                 answer
             }
             Err(rejection) => self.refuse(gateway, snapshot, rejection),
@@ -440,7 +449,8 @@ impl Trail {
     /// What whoever is refused may do instead.
     fn offer<'a>(&'a self, snapshot: &'a Snapshot) -> Offer<'a> {
         let dpop = snapshot.identities().dpop();
-        let (_origin, shown) = &self.place;
+        let (origin, shown) = &self.place;
+        let api = self.route.as_ref().map(|route| route.operation().api());
         Offer {
             realm: &snapshot.settings().realm,
             scopes: self.route.as_ref().map(|route| route.scopes()).unwrap_or_default(),
@@ -448,6 +458,10 @@ impl Trail {
             algorithms: dpop.algorithms(),
             nonce: dpop.nonce(self.now()),
             shown: *shown,
+            metadata: origin
+                .as_ref()
+                .zip(api)
+                .and_then(|(origin, api)| snapshot.metadata_address(origin, api)),
         }
     }
 
@@ -541,6 +555,13 @@ fn certificate_part(error: &IdentityError) -> Option<CertificatePart> {
         }),
         _ => None,
     }
+}
+
+/// A chain of actors, which is bounded where tokens are read.
+fn actors(actor: &Actor) -> Vec<ActorPart> {
+    std::iter::successors(Some(actor), |actor| actor.before.as_deref())
+        .map(|actor| ActorPart { subject: actor.subject.clone(), issuer: actor.issuer.clone() })
+        .collect()
 }
 
 fn part(violation: &Violation) -> ViolationPart {

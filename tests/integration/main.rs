@@ -30,6 +30,7 @@ mod keyring;
 mod keys;
 mod lifecycle;
 mod limits;
+mod metadata;
 mod oidc;
 mod path;
 mod publish;

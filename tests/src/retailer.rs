@@ -3,7 +3,8 @@
 //! The file says who may exist; this says what the issuer and the authority of a test give them. A test
 //! below holds the two together.
 
-use serde_json::{Value, json};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
 
 use crate::certificates::{Authority, Identity};
 use crate::issuer::{Client, Issuer, Mint};
@@ -94,6 +95,22 @@ pub fn caller(id: &str) -> SampleCaller {
     CALLERS.into_iter().find(|c| c.id == id).unwrap_or_else(|| panic!("the sample has no caller `{id}`"))
 }
 
+/// What a person's token says of a sign-in a moment ago, with a second factor (RFC 8176).
+#[must_use]
+pub fn signed_in() -> Map<String, Value> {
+    let claims = [
+        ("acr", json!("urn:retailer:staff")),
+        ("amr", json!(["pwd", "otp", "mfa"])),
+        ("auth_time", json!(Timestamp::now().as_second())),
+    ];
+    claims.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// A token with one claim more.
+pub fn claimed(mint: Mint, (name, value): (String, Value)) -> Mint {
+    mint.claim(&name, value)
+}
+
 impl SampleCaller {
     /// A good token for it with all its scopes; `None` for a caller that has none.
     pub fn mint(&self, issuer: &Issuer) -> Option<Mint> {
@@ -101,7 +118,9 @@ impl SampleCaller {
         let mint = issuer.mint(client_id).scope(scopes);
         Some(match person {
             None => mint,
-            Some((subject, groups)) => mint.subject(subject).claim("groups", json!(groups)),
+            Some((subject, groups)) => {
+                signed_in().into_iter().fold(mint.subject(subject).claim("groups", json!(groups)), claimed)
+            }
         })
     }
 
@@ -119,12 +138,16 @@ impl SampleCaller {
     #[must_use]
     pub fn client(&self) -> Option<Client> {
         let SampleToken { client_id, scopes, person } = self.token?;
-        let claims = person.map(|(subject, groups)| json!({"sub": subject, "groups": groups}));
+        let claims = person.map(|(subject, groups)| {
+            let mut claims = signed_in();
+            claims.extend([("sub".to_owned(), json!(subject)), ("groups".to_owned(), json!(groups))]);
+            claims
+        });
         Some(Client {
             id: client_id.to_owned(),
             secret: format!("{client_id}-secret"),
             scopes: scopes.split_ascii_whitespace().map(str::to_owned).collect(),
-            claims: claims.and_then(|claims| claims.as_object().cloned()).unwrap_or_default(),
+            claims: claims.unwrap_or_default(),
         })
     }
 

@@ -75,8 +75,8 @@ pub use log::{Log, LogSettings, Lost, NotRecorded, Receipt, Strength};
 pub use proof::{Growth, Inclusion, ProofError, prove, prove_growth};
 pub use query::{Found, Query, query};
 pub use record::{
-    AnswerPart, CallPart, CallerPart, CertificatePart, CredentialPart, Decision, LifecyclePart, LimitPart,
-    Outcome, Record, UpstreamPart, ViolationPart,
+    ActorPart, AnswerPart, CallPart, CallerPart, CertificatePart, CredentialPart, Decision, LifecyclePart,
+    LimitPart, Outcome, Record, UpstreamPart, ViolationPart,
 };
 pub use redaction::{Redacted, Redaction};
 pub use signer::{Ask, Elsewhere, Signer};

@@ -210,6 +210,7 @@ mod tests {
             issuer: None,
             bound: None,
             actor: None,
+            actors: Vec::new(),
             certificate_sha256: None,
         });
         record.call.api = Some(if n < 10 { "orders".into() } else { "stock".into() });

@@ -92,6 +92,9 @@ pub struct CallerPart {
     /// Who acts for the caller (RFC 8693 section 4.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
+    /// Who acts for the caller and who acted before, the one who acts now first, with who issued its identity.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actors: Vec<ActorPart>,
     /// The client certificate's SHA-256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_sha256: Option<String>,
@@ -112,6 +115,16 @@ pub struct CertificatePart {
     /// The names in it, where its chain was good.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
+}
+
+/// One of those who act or acted for a caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActorPart {
+    /// The party.
+    pub subject: String,
+    /// Who issued its identity, if the token says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
 }
 
 /// What was called.
@@ -283,6 +296,7 @@ mod tests {
             issuer: None,
             bound: None,
             actor: None,
+            actors: Vec::new(),
             certificate_sha256: None,
         });
         record.violations =
@@ -333,7 +347,9 @@ mod tests {
                 listener: text(4),
                 caller: part[2].then(|| CallerPart {
                     id: text(5), kind: text(6), how: text(7),
-                    token_id: some(0), issuer: some(1), bound: some(2), actor: some(3), certificate_sha256: some(4),
+                    token_id: some(0), issuer: some(1), bound: some(2), actor: some(3),
+                    actors: some(3).into_iter().map(|subject| ActorPart { subject, issuer: some(4) }).collect(),
+                    certificate_sha256: some(4),
                 }),
                 certificate: part[1].then(|| CertificatePart {
                     sha256: text(1), issuer_sha256: some(2), ends: None, names: vec![text(3)],

@@ -164,6 +164,11 @@ impl Reader<'_> {
             api: api.to_owned(),
             version: version.to_owned(),
             title: self.source.value(&title).and_then(Value::as_str).unwrap_or(api).to_owned(),
+            documentation: self
+                .source
+                .value(&root.key("externalDocs").key("url"))
+                .and_then(Value::as_str)
+                .map(str::to_owned),
             base_path: self.base_path(&root.key("servers")),
             digest: self.source.digest().to_owned(),
             versioning: versioning.unwrap_or_else(|| Versioning::by_path(version)),

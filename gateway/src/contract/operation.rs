@@ -23,6 +23,7 @@ pub struct Contract {
     pub(super) api: String,
     pub(super) version: String,
     pub(super) title: String,
+    pub(super) documentation: Option<String>,
     pub(super) base_path: String,
     pub(super) digest: String,
     pub(super) versioning: Versioning,
@@ -48,6 +49,12 @@ impl Contract {
     #[must_use]
     pub fn title(&self) -> &str {
         &self.title
+    }
+
+    /// Where people read about it (`externalDocs`), if it says so.
+    #[must_use]
+    pub fn documentation(&self) -> Option<&str> {
+        self.documentation.as_deref()
     }
 
     /// The path that all its operations stand under, without a slash at its end; empty for the root.

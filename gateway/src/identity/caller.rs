@@ -16,6 +16,7 @@ use super::dpop::{Dpop, NotTaken};
 use super::error::{IdentityError, Stranger};
 use super::origin::Origin;
 use super::possession::{self, Bound, PossessionFault};
+use super::sign_in::SignIn;
 use super::token::{Issuers, Token};
 
 /// Everything by which callers of one snapshot are told.
@@ -33,6 +34,8 @@ pub struct Demand {
     pub asked: Vec<Asked>,
     /// What a token must be bound to, whoever's it is.
     pub bound: Option<Bound>,
+    /// How a person must have signed in.
+    pub sign_in: Option<SignIn>,
 }
 
 /// How a request came.
@@ -218,6 +221,21 @@ impl Identities {
         Ok(Caller { shown, next_nonce })
     }
 
+    /// Whether `caller`, if it is a person, has signed in as its kind and the operation ask.
+    ///
+    /// # Errors
+    /// It has not, or shows no token that says how.
+    pub fn signed_in(&self, caller: &Caller, demand: &Demand, now: Timestamp) -> Result<(), IdentityError> {
+        let Some(kind) = caller.kind().filter(|kind| !kind.is_machine()) else { return Ok(()) };
+        let of_kind = self.callers.of_kind(kind).and_then(|rules| rules.sign_in.as_ref());
+        let is_met = |sign_in: &&SignIn| caller.token().is_some_and(|token| sign_in.is_met_by(token, now));
+        let demanded = demand.sign_in.as_ref().into_iter().chain(of_kind);
+        match demanded.into_iter().find(|sign_in| !is_met(sign_in)) {
+            Some(unmet) => Err(IdentityError::SignIn(unmet.clone())),
+            None => Ok(()),
+        }
+    }
+
     async fn by_token(
         &self,
         bound: Option<Bound>,
@@ -243,7 +261,14 @@ impl Identities {
                 NotTaken::TooMany => IdentityError::TooManyProofs,
             })?;
         }
-        let demanded = [terms.bound, bound].into_iter().flatten();
+        if !terms.actors.fit(&token) {
+            return Err(IdentityError::Actor);
+        }
+        let kind = self.callers.of_kind(profile.kind);
+        if let Some(kind) = kind {
+            kind.check_lifetime(&token).map_err(IdentityError::InvalidToken)?;
+        }
+        let demanded = [terms.bound, kind.and_then(|kind| kind.bound), bound].into_iter().flatten();
         if let Some(unmet) = demanded.into_iter().find(|bound| !bound.is_met_by(token.binding())) {
             return Err(IdentityError::Possession(PossessionFault::Required(unmet)));
         }

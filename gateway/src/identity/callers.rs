@@ -5,6 +5,7 @@
 
 mod file;
 mod index;
+mod kinds;
 mod proof;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,13 +22,15 @@ use crate::identity::attribute::AttributeValue;
 
 use index::Index;
 pub(super) use index::{Found, FoundToken};
-pub use proof::{CertificateProof, ClaimProof, Proof, Terms, TokenProof};
+pub use kinds::KindRules;
+pub use proof::{Actors, CertificateProof, ClaimProof, Proof, Terms, TokenProof};
 
 /// Everyone who may call.
 #[derive(Debug, Clone)]
 pub struct Callers {
     profiles: Vec<Arc<CallerProfile>>,
     index: Index,
+    kinds: kinds::AllKinds,
 }
 
 /// What is known about one caller: an entry of `callers.yaml`.
@@ -130,10 +133,16 @@ impl Callers {
         issuers: &[&str],
         today: Date,
     ) -> Result<(Self, Diagnostics), Diagnostics> {
-        let (profiles, warnings) = file::read(document, issuers, today)?;
+        let ((profiles, kinds), warnings) = file::read(document, issuers, today)?;
         let profiles: Vec<Arc<CallerProfile>> = profiles.into_iter().map(Arc::new).collect();
         let index = Index::new(&profiles);
-        Ok((Self { profiles, index }, warnings))
+        Ok((Self { profiles, index, kinds }, warnings))
+    }
+
+    /// What is asked of every caller of a kind, if anything is.
+    #[must_use]
+    pub fn of_kind(&self, kind: Kind) -> Option<&KindRules> {
+        self.kinds.get(&kind)
     }
 
     /// Every caller, by index.

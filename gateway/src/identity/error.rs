@@ -7,6 +7,7 @@ use super::caller::Asked;
 use super::callers::CallerProfile;
 use super::certificate::{ClientCertificate, UnusableCertificate};
 use super::possession::PossessionFault;
+use super::sign_in::SignIn;
 use super::token::{Token, TokenFault, Unverified};
 
 /// Why a request has no caller.
@@ -24,6 +25,12 @@ pub enum IdentityError {
     /// The token is good, and not shown by whoever it is bound to, or not bound as it must be here.
     #[error("the access token is not shown as it must be")]
     Possession(#[source] PossessionFault),
+    /// Somebody acts by the token who is not registered to act for its caller.
+    #[error("the token is used by somebody who may not act for its caller")]
+    Actor,
+    /// The person signed in otherwise than is asked for, or the token does not say how.
+    #[error("the way in which the person signed in is not enough")]
+    SignIn(SignIn),
     /// The caller has used more proofs of possession than are remembered.
     #[error("the caller has used too many proofs of possession")]
     TooManyProofs,
@@ -105,6 +112,8 @@ impl IdentityError {
             Self::BadRequest(fault) => fault.reason(),
             Self::InvalidToken(fault) => fault.reason(),
             Self::Possession(fault) => fault.reason(),
+            Self::Actor => "actor-not-allowed",
+            Self::SignIn(_) => "sign-in-insufficient",
             Self::TooManyProofs => "dpop-too-many",
             Self::CertificateNeeded => "certificate-needed",
             Self::CertificateUnusable(unusable) => unusable.fault.reason(),
@@ -145,7 +154,13 @@ impl IdentityError {
             Self::Possession(fault) => {
                 Some(Challenge { error: Some(fault.error()), description: Some(fault.advice()) })
             }
-            Self::TooManyProofs
+            // RFC 9470 section 3.
+            Self::SignIn(_) => Some(Challenge {
+                error: Some("insufficient_user_authentication"),
+                description: Some("the person must sign in again, in the way that is told here"),
+            }),
+            Self::Actor
+            | Self::TooManyProofs
             | Self::CertificateNeeded
             | Self::CertificateUnusable(_)
             | Self::CertificateExpired

@@ -17,14 +17,15 @@ mod dpop;
 mod error;
 mod origin;
 mod possession;
+mod sign_in;
 mod token;
 
 pub use attribute::AttributeValue;
 pub use authorization::{AuthScheme, RequestFault};
 pub use caller::{Asked, Caller, Connected, Demand, Identities};
 pub use callers::{
-    AnswerCheck, AnswerChecks, CallerProfile, Callers, CertificateProof, ClaimProof, Kind, Proof, Terms,
-    TokenProof,
+    Actors, AnswerCheck, AnswerChecks, CallerProfile, Callers, CertificateProof, ClaimProof, Kind, KindRules,
+    Proof, Terms, TokenProof,
 };
 pub use certificate::{
     CertificateFault, ClientCertificate, DnsName, SpiffeClaim, SpiffeId, UnusableCertificate,
@@ -34,6 +35,7 @@ pub use dpop::{DPOP_WINDOW, DPOP_WINDOW_MAX, Dpop, DpopSettings, NoRandomness, N
 pub use error::{Challenge, IdentityError, Stranger};
 pub use origin::{HTTP_PORT, HTTPS_PORT, Origin};
 pub use possession::{Bound, PossessionFault};
+pub use sign_in::SignIn;
 pub use token::{
     ALGORITHMS, Actor, Algorithm, Binding, CLOCK_SKEW, CLOCK_SKEW_MAX, ClientIdClaim, FETCH_TIMEOUT,
     INTROSPECTION_CACHE, INTROSPECTION_CACHE_MAX, Introspected, IntrospectionSettings, IssuerMistake,

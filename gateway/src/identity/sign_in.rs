@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::token::{CLOCK_SKEW, Token, instant};
+use super::token::{CLOCK_SKEW, Token, numeric_date};
 
 /// How a person must have signed in. All that is given must fit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,21 +30,19 @@ impl SignIn {
     }
 
     fn way_fits(&self, token: &Token) -> bool {
-        let way = token.claims().get("acr").and_then(Value::as_str);
+        let way = token.claim("acr").and_then(Value::as_str);
         self.acr.is_empty() || way.is_some_and(|way| self.acr.iter().any(|wanted| wanted == way))
     }
 
     fn means_fit(&self, token: &Token) -> bool {
-        let Some(means) = token.claims().get("amr") else { return self.amr.is_empty() };
-        let means: Option<Vec<&str>> =
-            means.as_array().and_then(|means| means.iter().map(Value::as_str).collect());
-        means.is_some_and(|means| self.amr.iter().all(|wanted| means.contains(&wanted.as_str())))
-            || self.amr.is_empty()
+        let means = token.claim("amr").and_then(Value::as_array);
+        let has = |wanted: &String| means.is_some_and(|means| means.iter().any(|one| one == wanted.as_str()));
+        self.amr.iter().all(has)
     }
 
     fn is_recent(&self, token: &Token, now: Timestamp) -> bool {
         let Some(age_max) = self.age_max else { return true };
-        let Ok(Some(at)) = instant(token.claims(), "auth_time") else { return false };
+        let Some(at) = token.claim("auth_time").and_then(numeric_date) else { return false };
         let age_max = SignedDuration::try_from(age_max).unwrap_or(SignedDuration::MAX);
         let skew = SignedDuration::try_from(CLOCK_SKEW).unwrap_or(SignedDuration::ZERO);
         // Nobody signs in later than now.
@@ -59,5 +57,66 @@ impl SignIn {
         };
         let says_something = !self.acr.is_empty() || !self.amr.is_empty() || self.age_max.is_some();
         says_something && self.acr.iter().chain(&self.amr).all(is_word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::token::testing::{KeyServer, NOW, Signer, claims, now};
+    use serde_json::json;
+
+    async fn token(changes: Value) -> std::sync::Arc<Token> {
+        let signer = Signer::new("k", "ES256");
+        let issuers = KeyServer::with_keys(&[signer.jwk()]).await.issuers(|_| {}).await;
+        issuers.verify(&signer.token(&claims(changes)), now()).await.unwrap()
+    }
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_claim_that_is_missing_or_of_the_wrong_form_shows_nothing() {
+        let acr = SignIn { acr: words(&["high", "higher"]), ..SignIn::default() };
+        let amr = SignIn { amr: words(&["mfa", "hwk"]), ..SignIn::default() };
+        let age = SignIn { age_max: Some(Duration::from_secs(600)), ..SignIn::default() };
+        for (asked, changes, met) in [
+            (&acr, json!({"acr": "high"}), true),
+            (&acr, json!({"acr": "higher"}), true),
+            (&acr, json!({"acr": "HIGH"}), false),
+            (&acr, json!({"acr": ["high"]}), false),
+            (&acr, json!({}), false),
+            (&amr, json!({"amr": ["pwd", "hwk", "mfa"]}), true),
+            (&amr, json!({"amr": ["mfa"]}), false),
+            (&amr, json!({"amr": "mfa hwk"}), false),
+            (&amr, json!({"amr": []}), false),
+            (&amr, json!({}), false),
+            (&age, json!({"auth_time": NOW - 600}), true),
+            (&age, json!({"auth_time": NOW - 601}), false),
+            (&age, json!({"auth_time": NOW + 30}), true),
+            (&age, json!({"auth_time": NOW + 31}), false),
+            (&age, json!({"auth_time": (NOW - 1).to_string()}), false),
+            (&age, json!({"auth_time": -1}), false),
+            (&age, json!({}), false),
+            (&SignIn::default(), json!({}), true),
+        ] {
+            assert_eq!(asked.is_met_by(&*token(changes.clone()).await, now()), met, "{asked:?} {changes}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_can_stand_in_a_challenge() {
+        for (acr, amr, sound) in [
+            (&["urn:a:b"][..], &["mfa"][..], true),
+            (&[], &[], false),
+            (&["a b"], &[], false),
+            (&["a\"b"], &[], false),
+            (&[], &["a\\"], false),
+            (&[""], &[], false),
+        ] {
+            let sign_in = SignIn { acr: words(acr), amr: words(amr), age_max: None };
+            assert_eq!(sign_in.is_sound(), sound, "{sign_in:?}");
+        }
     }
 }

@@ -11,6 +11,7 @@ mod fetch;
 mod introspection;
 mod issuer;
 mod key;
+mod parties;
 mod settings;
 #[cfg(test)]
 pub(super) mod testing;
@@ -30,7 +31,7 @@ use zeroize::Zeroizing;
 use crate::document::unique as json;
 
 pub use algorithm::Algorithm;
-pub(super) use claims::instant;
+pub(super) use claims::{instant, numeric_date};
 pub(super) use compact::Parts as JwsParts;
 use compact::{Compact, TOKEN_BYTES_MAX};
 pub use fault::TokenFault;

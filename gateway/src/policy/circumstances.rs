@@ -62,6 +62,8 @@ pub struct TokenFacts<'a> {
     pub scopes: Vec<&'a str>,
     /// RFC 8693 section 4.1: the `sub` of `act`, who acts for the subject.
     pub actor: Option<&'a str>,
+    /// The `iss` of `act`, who issued the actor's identity.
+    pub actor_issuer: Option<&'a str>,
     /// Claims by name. Only those the policies were loaded with are looked at.
     pub claims: Vec<(&'a str, ClaimValue<'a>)>,
 }

@@ -27,6 +27,7 @@ pub(super) enum Member {
     TimeNow,
     TimeWeekday,
     TokenActor,
+    TokenActorIssuer,
     TokenClaims,
     TokenClientId,
     TokenIssuer,
@@ -40,7 +41,7 @@ pub(super) enum Member {
 pub(super) struct Unfit(pub(super) &'static str);
 
 impl Member {
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::Address,
         Self::CertificateDns,
         Self::CertificatePresent,
@@ -53,6 +54,7 @@ impl Member {
         Self::TimeNow,
         Self::TimeWeekday,
         Self::TokenActor,
+        Self::TokenActorIssuer,
         Self::TokenClaims,
         Self::TokenClientId,
         Self::TokenIssuer,
@@ -76,6 +78,7 @@ impl Member {
             Self::TimeNow => ("time", Some("now")),
             Self::TimeWeekday => ("time", Some("weekday")),
             Self::TokenActor => ("token", Some("actor")),
+            Self::TokenActorIssuer => ("token", Some("actor_issuer")),
             Self::TokenClaims => ("token", Some("claims")),
             Self::TokenClientId => ("token", Some("client_id")),
             Self::TokenIssuer => ("token", Some("issuer")),
@@ -201,6 +204,7 @@ fn value(
         Member::TokenSubject => token.and_then(|t| t.subject).map(text),
         Member::TokenClientId => token.and_then(|t| t.client_id).map(text),
         Member::TokenActor => token.and_then(|t| t.actor).map(text),
+        Member::TokenActorIssuer => token.and_then(|t| t.actor_issuer).map(text),
     })
 }
 
@@ -337,6 +341,7 @@ mod tests {
             client_id: Some("c"),
             scopes: vec!["orders:read"],
             actor: Some("a"),
+            actor_issuer: Some("i"),
             claims: vec![
                 ("store", ClaimValue::Text("12")),
                 ("level", ClaimValue::Integer(3)),
@@ -355,6 +360,7 @@ mod tests {
             "context.token has subject && context.token.subject == \"s\"",
             "context.token has client_id && context.token.client_id == \"c\"",
             "context.token has actor && context.token.actor == \"a\"",
+            "context.token has actor_issuer && context.token.actor_issuer == \"i\"",
             "context.token.claims has store && context.token.claims.store == \"12\"",
             "context.token.claims has level && context.token.claims.level > 2",
             "context.token.claims has suspended && !context.token.claims.suspended",
@@ -453,8 +459,16 @@ mod tests {
             ));
             assert_eq!(Member::read_by(&policies.policies[0].written.policy), expected, "{condition}");
         };
-        let token =
-            [TokenActor, TokenClaims, TokenClientId, TokenIssuer, TokenPresent, TokenScopes, TokenSubject];
+        let token = [
+            TokenActor,
+            TokenActorIssuer,
+            TokenClaims,
+            TokenClientId,
+            TokenIssuer,
+            TokenPresent,
+            TokenScopes,
+            TokenSubject,
+        ];
         reads("", &[]);
         reads("when { principal.tier == \"gold\" }", &[]);
         reads("when { context.deprecated } unless { context.token.present }", &[Deprecated, TokenPresent]);
@@ -493,6 +507,7 @@ mod tests {
             subject: Some("s"),
             client_id: Some("c"),
             actor: Some("a"),
+            actor_issuer: Some("i"),
             scopes: vec!["x"],
             issuer: "i",
             claims: vec![("level", ClaimValue::Integer(1)), ("roles", ClaimValue::Texts(vec!["r"]))],

@@ -160,6 +160,7 @@ type Token = {
   subject?: String,
   client_id?: String,
   actor?: String,
+  actor_issuer?: String,
 ";
 
 #[cfg(test)]

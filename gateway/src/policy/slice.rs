@@ -275,6 +275,7 @@ mod tests {
                     client_id: None,
                     scopes: scopes.clone(),
                     actor: None,
+                    actor_issuer: None,
                     claims: suspended.map(|s| ("suspended", ClaimValue::Boolean(s))).into_iter().collect(),
                 }),
                 path: vec![("order", self.order), ("line", "1")],

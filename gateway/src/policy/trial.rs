@@ -414,6 +414,7 @@ forbid (principal in Kind::\"person\", action in Action::\"write\", resource);
                context.token has subject && context.token.subject == \"s\" &&
                context.token has client_id && context.token.client_id == \"c\" &&
                context.token has actor && context.token.actor == \"a\" &&
+               context.token has actor_issuer && context.token.actor_issuer == \"i\" &&
                context.token.scopes.contains(\"x\") &&
                context.token.claims has level && context.token.claims.level == 3 &&
                context.token.claims has roles && context.token.claims.roles.contains(\"r\") &&
@@ -430,7 +431,7 @@ forbid (principal in Kind::\"person\", action in Action::\"write\", resource);
     operation: orders.v2.searchOrders
     with:
       certificate: {dns: [a.example], uris: ['spiffe://a'], sha256: '00'}
-      token: {issuer: 'https://i', subject: s, client_id: c, actor: a}
+      token: {issuer: 'https://i', subject: s, client_id: c, actor: a, actor_issuer: i}
       scopes: [x]
       claims: {level: 3, roles: [r], suspended: false}
       address: 192.0.2.9

@@ -102,6 +102,8 @@ pub(super) struct TokenWritten {
     pub(super) client_id: Option<String>,
     /// The `sub` of `act`.
     pub(super) actor: Option<String>,
+    /// The `iss` of `act`.
+    pub(super) actor_issuer: Option<String>,
 }
 
 /// A value in a path or query, which is text however it is written.
@@ -189,6 +191,7 @@ impl With {
             subject: written.and_then(|token| token.subject.as_deref()),
             client_id: written.and_then(|token| token.client_id.as_deref()),
             actor: written.and_then(|token| token.actor.as_deref()),
+            actor_issuer: written.and_then(|token| token.actor_issuer.as_deref()),
             scopes: borrowed(self.scopes.as_deref().unwrap_or_default()),
             claims: claims.collect(),
         })

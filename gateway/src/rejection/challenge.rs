@@ -8,7 +8,7 @@ use http::HeaderName;
 use http::header::WWW_AUTHENTICATE;
 
 use super::with;
-use crate::identity::{AuthScheme, Bound, Challenge};
+use crate::identity::{AuthScheme, Bound, Challenge, SignIn};
 use crate::problem::Problem;
 
 /// What whoever is challenged may do instead.
@@ -24,6 +24,8 @@ pub struct Offer<'a> {
     pub algorithms: &'a str,
     /// The nonce to make such a proof with.
     pub nonce: String,
+    /// Where the resource is described (RFC 9728).
+    pub metadata: Option<String>,
     /// How the request showed a token, if it did.
     pub shown: Option<AuthScheme>,
 }
@@ -36,13 +38,23 @@ pub(super) struct Wrong<'a> {
     pub(super) scopes: Option<&'a str>,
     /// What the token must be bound to, where that is what is wrong.
     pub(super) bound: Option<Bound>,
+    /// How the person must have signed in, where that is what is wrong.
+    pub(super) sign_in: Option<&'a SignIn>,
 }
 
 impl<'a> Offer<'a> {
     /// An offer of nothing in particular: for refusals that nobody is challenged by.
     #[must_use]
     pub const fn of_realm(realm: &'a str) -> Self {
-        Self { realm, scopes: "", bound: None, algorithms: "", nonce: String::new(), shown: None }
+        Self {
+            realm,
+            scopes: "",
+            bound: None,
+            algorithms: "",
+            nonce: String::new(),
+            metadata: None,
+            shown: None,
+        }
     }
 
     /// Adds the challenges to a problem, and the nonce to make the next proof with.
@@ -80,6 +92,17 @@ impl<'a> Offer<'a> {
         if !scopes.is_empty() {
             parameter("scope", scopes);
         }
+        // RFC 9470 section 3. `amr` has no parameter: the authorization server knows what an `acr` takes.
+        if let Some(SignIn { acr, age_max, .. }) = wrong.sign_in {
+            if !acr.is_empty() {
+                parameter("acr_values", &acr.join(" "));
+            }
+            if let Some(age_max) = age_max {
+                parameter("max_age", &age_max.as_secs().to_string());
+            }
+        }
+        // RFC 9728 section 5.1.
+        self.metadata.iter().for_each(|metadata| parameter("resource_metadata", metadata));
         // RFC 9449 section 5.1.
         if scheme == AuthScheme::Dpop && !self.algorithms.is_empty() {
             parameter("algs", self.algorithms);
@@ -90,11 +113,11 @@ impl<'a> Offer<'a> {
 
 impl Wrong<'_> {
     pub(super) const fn of(challenge: Challenge) -> Self {
-        Self { challenge, scopes: None, bound: None }
+        Self { challenge, scopes: None, bound: None, sign_in: None }
     }
 
     fn is_about_a_good_token(self) -> bool {
-        self.challenge.error == Some("insufficient_scope")
+        matches!(self.challenge.error, Some("insufficient_scope" | "insufficient_user_authentication"))
     }
 }
 
@@ -107,7 +130,15 @@ mod tests {
 
     fn offer(bound: Option<Bound>, shown: Option<AuthScheme>) -> Offer<'static> {
         let algorithms = "ES256 EdDSA";
-        Offer { realm: "api", scopes: "a b", bound, algorithms, nonce: "n1".to_owned(), shown }
+        Offer {
+            realm: "api",
+            scopes: "a b",
+            bound,
+            algorithms,
+            nonce: "n1".to_owned(),
+            metadata: None,
+            shown,
+        }
     }
 
     fn told(offer: &Offer<'_>, wrong: Wrong<'_>) -> (String, bool) {
@@ -133,6 +164,14 @@ mod tests {
         ] {
             assert_eq!(told(&offer(bound, None), NOTHING), (expected.to_owned(), false), "{bound:?}");
         }
+    }
+
+    #[test]
+    fn where_the_resource_is_described_is_told() {
+        let metadata = "https://a.example/.well-known/oauth-protected-resource/x";
+        let offer = Offer { metadata: Some(metadata.to_owned()), ..offer(Some(Bound::Certificate), None) };
+        let expected = format!("Bearer realm=\"api\", scope=\"a b\", resource_metadata=\"{metadata}\"");
+        assert_eq!(told(&offer, NOTHING).0, expected);
     }
 
     #[test]

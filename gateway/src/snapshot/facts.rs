@@ -82,6 +82,7 @@ fn token(token: &identity::Token) -> TokenFacts<'_> {
         client_id: token.client_id(),
         scopes: token.scopes().iter().map(String::as_str).collect(),
         actor: token.actor().map(|actor| actor.subject.as_str()),
+        actor_issuer: token.actor().and_then(|actor| actor.issuer.as_deref()),
         claims: token.policy_claims().iter().map(|(name, value)| (name.as_str(), claim(value))).collect(),
     }
 }

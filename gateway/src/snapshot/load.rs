@@ -8,6 +8,7 @@ use std::time::Instant;
 use jiff::civil::Date;
 use jiff::{Timestamp, tz::TimeZone};
 
+use super::metadata::Metadata;
 use super::{Snapshot, facts, route};
 use crate::config::{self, Outline, Settings};
 use crate::contract::Catalogue;
@@ -83,15 +84,15 @@ impl Snapshot {
         );
 
         let built = (|| {
-            let identities = Identities::new(callers?, Arc::new(issuers?), dpop?);
             Some(Self {
                 id: previous.map_or(1, |previous| previous.id.saturating_add(1)),
                 loaded_at: Timestamp::now(),
                 sources: sources(&settings),
+                metadata: Metadata::new(&settings, contracts.as_ref()?),
                 contracts: contracts?,
                 standings: standings?,
                 routes: routes?,
-                identities,
+                identities: Identities::new(callers?, Arc::new(issuers?), dpop?),
                 retirement: retirement?,
                 policies: policies?,
                 limits: limits?,

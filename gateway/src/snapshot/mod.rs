@@ -6,6 +6,7 @@
 
 mod facts;
 mod load;
+mod metadata;
 mod route;
 
 use std::path::PathBuf;
@@ -44,6 +45,7 @@ pub struct Snapshot {
     /// How each contract stands to what was published of it.
     standings: Standings,
     routes: Vec<Arc<Route>>,
+    metadata: metadata::Metadata,
     identities: Identities,
     retirement: Retirement,
     policies: Policies,
@@ -250,6 +252,16 @@ impl Snapshot {
         self.quotas.address_allows(&self.limits, trail.address(), trail.began()).map_err(Rejection::Address)
     }
 
+    /// Counts a call of nobody in particular against its address.
+    fn count_anonymous(&self, trail: &Trail) {
+        self.quotas.address_refused(&self.limits, trail.address(), trail.began());
+    }
+
+    /// Where the metadata of an API is told at `origin` (RFC 9728).
+    pub(crate) fn metadata_address(&self, origin: &Origin, api: &str) -> Option<String> {
+        self.metadata.address(origin, api)
+    }
+
     /// Whether the operation is served to anybody; what comes is announced in every answer.
     ///
     /// # Errors
@@ -311,7 +323,7 @@ impl Snapshot {
         trail: &mut Trail,
     ) -> Result<Option<Admission>, Rejection> {
         let Some(profile) = caller.profile() else {
-            self.quotas.address_refused(&self.limits, trail.address(), trail.began());
+            self.count_anonymous(trail);
             return Ok(None);
         };
         // Every caller's plan was found at load.

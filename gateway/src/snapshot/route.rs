@@ -10,7 +10,7 @@ use crate::audit::{Redaction, Strength};
 use crate::contract::{self, Catalogue, Operation, Strictness, Target};
 use crate::credential::{Credential, Credentials, Shown};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
-use crate::identity::{self, AnswerCheck, AnswerChecks, Asked, Bound, Caller, Demand};
+use crate::identity::{self, AnswerCheck, AnswerChecks, Asked, Bound, Caller, Demand, SignIn};
 use crate::quota::{OperationLimit, OperationLimits};
 use crate::rejection::Rejection;
 use crate::telemetry::{Metrics, OperationMetrics};
@@ -91,8 +91,14 @@ fn route(
             mistake(format!("limit `{limit}` of `{name}`: {fault}"))
         })?)),
     };
+    let sign_in = settings.sign_in.as_ref().map(sign_in);
+    if sign_in.as_ref().is_some_and(|sign_in| !sign_in.is_sound()) {
+        return Err(mistake(format!("`sign_in` of `{name}` cannot be asked of a token")).help(
+            "words of printable ASCII without spaces and quotes, at least one of `acr`, `amr`, `age_max`",
+        ));
+    }
     Ok(Route {
-        demand: Demand { asked: asked(operation), bound: settings.token_binding.map(bound) },
+        demand: Demand { asked: asked(operation), bound: settings.token_binding.map(bound), sign_in },
         scopes: scopes(operation),
         upstream: Arc::clone(upstream),
         credential: credential.cloned(),
@@ -124,6 +130,11 @@ fn scopes(operation: &Operation) -> String {
     let tokens = operation.security().iter().filter_map(|one| one.token.as_ref());
     let scopes: BTreeSet<&str> = tokens.flat_map(contract::Scopes::iter).collect();
     scopes.into_iter().collect::<Vec<_>>().join(" ")
+}
+
+fn sign_in(written: &contract::SignIn) -> SignIn {
+    let contract::SignIn { acr, amr, age_max } = written;
+    SignIn { acr: acr.clone(), amr: amr.clone(), age_max: age_max.map(|span| span.0) }
 }
 
 const fn bound(binding: contract::TokenBinding) -> Bound {

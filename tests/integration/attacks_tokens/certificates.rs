@@ -1,7 +1,8 @@
 //! RFC 8705 section 7: stolen tokens that are bound to a certificate.
 
 use super::scene::{ORDER, Refusal, Scene, invalid};
-use testbed::certificates::Authority;
+use testbed::certificates::{Authority, Validity};
+use testbed::gateway::Reload;
 
 const OWN: &str = "client.acme.example";
 
@@ -24,6 +25,37 @@ async fn a_token_that_is_bound_to_a_certificate_is_no_use_without_it() {
     let other = scene.client_with(&scene.world.clients.client_dns("client.swift.example"));
     let reply = other.get_as(&token, ORDER).await;
     scene.refused("the certificate of another partner", &reply, invalid("token-binding"));
+    // Section 7.3: a certificate in a field proves nothing, whatever its name (RFC 9440, and what proxies write).
+    for field in ["client-cert", "x-client-cert", "x-forwarded-client-cert", "ssl-client-cert"] {
+        use base64::Engine;
+        let der = base64::engine::general_purpose::STANDARD.encode(&own.der);
+        let request = scene.client.request(http::Method::GET, ORDER).bearer_auth(&token);
+        let reply = scene.client.send(request.header(field, format!(":{der}:"))).await;
+        scene.refused(field, &reply, invalid("token-binding"));
+    }
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_revoked_makes_no_token_good() {
+    let mut scene = Scene::new().await;
+    let own = scene.world.clients.client_dns(OWN);
+    let client = scene.client_with(&own);
+    let token = scene.world.mint("acme-marketplace").bound_to_certificate(&own).sign();
+    assert_eq!(client.get_as(&token, ORDER).await.status, 200);
+    scene.world.odoo.reset();
+    let list = scene.world.clients.revocation_list(&[&own], Validity::Current);
+    scene.world.folder.write("certs/clients.crl", &list);
+    assert_eq!(scene.gateway.reload().await, Reload::Done, "{}", scene.gateway.printed());
+    // The connection is open, and its certificate is not trusted any more.
+    let reply = client.get_as(&token, ORDER).await;
+    let expected = Refusal {
+        status: 403,
+        problem: "/certificate-required",
+        challenge: None,
+        reason: "certificate-not-trusted",
+    };
+    scene.refused("a certificate that was revoked meanwhile", &reply, expected);
     scene.end().await;
 }
 

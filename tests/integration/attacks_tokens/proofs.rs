@@ -74,7 +74,7 @@ async fn a_stolen_token_is_no_use_without_its_key() {
     let reply = scene.client.send(request.header("dpop", scene.proof(&token).await.sign())).await;
     scene.refused("shown as a bearer token beside a proof", &reply, invalid("token-shown-as-bearer"));
 
-    // Section 11.3 and 4.3, 12: somebody else's key.
+    // Sections 11.8 and 4.3, 12: somebody else's key.
     let proof = Mint::proof(Arc::clone(&thief), &Method::GET, &url).for_token(&token);
     let reply = scene.with_proof(&token, &proof.claim("nonce", scene.nonce().await).sign()).await;
     scene.refused("proof by the thief's key", &reply, proof_refused("dpop-other-key"));
@@ -239,7 +239,7 @@ async fn a_proof_for_another_request_is_refused() {
 
 #[tokio::test]
 async fn a_proof_made_for_a_host_in_between_is_refused_though_the_host_is_relayed() {
-    // Section 11.8 leaves the URL to the server: one that believes `Host` takes proofs made for others.
+    // Section 4.3, 9, where the server believes `Host`: it then takes proofs that were made for others.
     let mut scene = Scene::new().await;
     let token = scene.bound().sign();
     let nonce = scene.nonce().await;

@@ -42,10 +42,14 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        Self::with(CALLERS).await
+    }
+
+    async fn with(callers: &str) -> Self {
         let signer = Signer::new("k", "ES256");
         let server = KeyServer::with_keys(&[signer.jwk()]).await;
         let issuers = Arc::new(server.issuers(|_| {}).await);
-        let document = Document::parse("callers.yaml", CALLERS).unwrap();
+        let document = Document::parse("callers.yaml", callers).unwrap();
         let (callers, _) = Callers::load(&document, &["retail", "other"], date(2026, 11, 23)).unwrap();
         Self { signer, identities: Identities::new(callers, issuers, proofs()), server }
     }
@@ -76,7 +80,7 @@ fn proofs() -> Dpop {
 }
 
 fn demand(asked: &[Asked]) -> Demand {
-    Demand { asked: asked.to_vec(), bound: None }
+    Demand { asked: asked.to_vec(), bound: None, sign_in: None }
 }
 
 fn connected(certificate: Option<&Arc<ClientCertificate>>) -> Connected<'_> {
@@ -342,3 +346,90 @@ async fn the_caller_carries_what_it_proved() {
     assert!(open.profile().is_none() && open.token().is_none() && open.certificate().is_none());
     assert_eq!(world.server.asked(), 1);
 }
+
+#[tokio::test]
+async fn nobody_acts_by_a_machines_token_unless_its_proof_says_so() {
+    let world = World::with(CALLERS_WITH_TERMS).await;
+    let act = |sub: &str| json!({"sub": sub});
+    for (changes, expected) in [
+        (json!({"client_id": "plain"}), "plain by token"),
+        (json!({"client_id": "plain", "act": act("x")}), "actor-not-allowed"),
+        (json!({"client_id": "any", "act": act("x")}), "any by token"),
+        (json!({"client_id": "any"}), "any by token"),
+        (json!({"client_id": "only", "act": act("desk")}), "only by token"),
+        (json!({"client_id": "only", "act": {"sub": "desk", "iss": ISS}}), "only by token"),
+        (
+            json!({"client_id": "only", "act": {"sub": "desk", "iss": "https://other.example"}}),
+            "actor-not-allowed",
+        ),
+        (json!({"client_id": "only", "act": act("x")}), "actor-not-allowed"),
+        (json!({"client_id": "only", "act": {"sub": "x", "act": act("desk")}}), "actor-not-allowed"),
+        (json!({"client_id": "only"}), "actor-not-allowed"),
+        (json!({"client_id": "x", "sub": "alice", "act": act("app")}), "alice by token"),
+        (json!({"client_id": "any", "act": act("x"), "may_act": act("y")}), "token-actor"),
+        (json!({"client_id": "any", "azp": "other"}), "token-clients-differ"),
+    ] {
+        assert_eq!(world.who(&[TOKEN], &world.request(changes.clone()), None).await, expected, "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn a_kinds_rules_hold_for_all_its_callers() {
+    let world = World::with(CALLERS_WITH_TERMS).await;
+    let own = certificate(&[]);
+    let cnf = json!({"x5t#S256": b64(own.sha256())});
+    for (changes, certificate, expected) in [
+        // Half an hour at most for services.
+        (json!({"client_id": "server", "iat": NOW - 60, "exp": NOW + 1_740}), None, "token-binding-required"),
+        (json!({"client_id": "server", "iat": NOW - 60, "exp": NOW + 1_741}), None, "token-lifetime"),
+        (json!({"client_id": "server", "cnf": cnf}), Some(&own), "server by token"),
+        (json!({"client_id": "server", "cnf": cnf}), None, "token-binding"),
+        // Both the kind's rule and the proof's must be met.
+        (json!({"client_id": "server-of-keys", "cnf": cnf}), Some(&own), "token-binding-required"),
+    ] {
+        let who = world.who(&[TOKEN], &world.request(changes.clone()), certificate).await;
+        assert_eq!(who, expected, "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn a_person_has_signed_in_as_its_kind_and_the_operation_ask() {
+    let world = World::with(CALLERS_WITH_TERMS).await;
+    let hardware = SignIn { amr: vec!["hwk".to_owned()], ..SignIn::default() };
+    let stricter = Demand { sign_in: Some(hardware), ..demand(&[TOKEN, CERTIFICATE]) };
+    let usual = demand(&[TOKEN, CERTIFICATE]);
+    for (changes, demand, expected) in [
+        (json!({"sub": "alice", "amr": ["mfa"]}), &usual, None),
+        (json!({"sub": "alice", "amr": ["pwd"]}), &usual, Some("sign-in-insufficient")),
+        (json!({"sub": "alice"}), &usual, Some("sign-in-insufficient")),
+        (json!({"sub": "alice", "amr": ["mfa"]}), &stricter, Some("sign-in-insufficient")),
+        (json!({"sub": "alice", "amr": ["mfa", "hwk"]}), &stricter, None),
+        (json!({"sub": "alice", "amr": ["hwk"]}), &stricter, Some("sign-in-insufficient")),
+        (json!({"client_id": "plain"}), &stricter, None),
+    ] {
+        let mut changed = json!({"client_id": "x"});
+        changed.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        let request = world.request(changed);
+        let caller = world.identities.identify(demand, &request, connected(None), now()).await.unwrap();
+        let judged = world.identities.signed_in(&caller, demand, now());
+        assert_eq!(judged.err().map(|error| error.reason()), expected, "{changes}");
+    }
+    // Without a token nothing says how a person signed in.
+    let desk = certificate(&[dns("desk.example")]);
+    let connected = connected(Some(&desk));
+    let caller = world.identities.identify(&usual, &empty(), connected, now()).await.unwrap();
+    let judged = world.identities.signed_in(&caller, &usual, now());
+    assert_eq!(judged.err().map(|error| error.reason()), Some("sign-in-insufficient"));
+}
+
+const CALLERS_WITH_TERMS: &str = "kinds:
+  service: {token_lifetime: 30m, bound: either}
+  person: {sign_in: {amr: [mfa]}}
+callers:
+  plain: {kind: bot, owner: o, description: d, plan: p, review_by: 2027-01-01, proofs: [{token: {issuer: retail, client_id: plain}}]}
+  any: {kind: partner, owner: o, description: d, plan: p, review_by: 2027-01-01, proofs: [{token: {issuer: retail, client_id: any, actor: any}}]}
+  only: {kind: bot, owner: o, description: d, plan: p, review_by: 2027-01-01, proofs: [{token: {issuer: retail, client_id: only, actor: desk}}]}
+  server: {kind: service, owner: o, description: d, plan: p, review_by: 2027-01-01, proofs: [{token: {issuer: retail, client_id: server}}]}
+  server-of-keys: {kind: service, owner: o, description: d, plan: p, review_by: 2027-01-01, proofs: [{token: {issuer: retail, client_id: server-of-keys, bound: dpop}}]}
+  alice: {kind: person, owner: o, description: d, plan: p, review_by: 2027-01-01, proofs: [{token: {issuer: retail, subject: alice}}, {certificate: {dns: desk.example}}]}
+";

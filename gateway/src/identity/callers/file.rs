@@ -11,15 +11,21 @@ use crate::document::{Document, token};
 use crate::identity::attribute::AttributeValue;
 use crate::identity::certificate::{DnsName, SpiffeId};
 use crate::identity::possession::Bound;
+use crate::identity::sign_in::SignIn;
 
+use super::kinds::{AllKinds, KindEntry};
 use super::{
-    AnswerCheck, AnswerChecks, CallerProfile, CertificateProof, ClaimProof, Kind, Proof, Terms, TokenProof,
+    Actors, AnswerCheck, AnswerChecks, CallerProfile, CertificateProof, ClaimProof, Kind, KindRules, Proof,
+    Terms, TokenProof,
 };
 
 /// Who may call. A caller that is not here is refused, however good its token or certificate.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CallersFile {
+    /// What is asked of every caller of a kind, besides what is asked of each.
+    #[serde(default)]
+    kinds: BTreeMap<Kind, KindEntry>,
     /// The callers, by the name that policies, logs and metrics use.
     callers: BTreeMap<String, Entry>,
 }
@@ -85,6 +91,10 @@ struct TokenEntry {
     /// What the token must be bound to, so that whoever steals it cannot use it: `certificate` (RFC 8705), `dpop`
     /// (RFC 9449) or `either`. Absent: whoever bears it may use it, unless the operation says otherwise.
     bound: Option<Bound>,
+    /// Who may act by the token for its subject (`act`, RFC 8693): the name of an actor of the same issuer, which
+    /// must then be there, `none` or `any`. Default: `none` for machines, `any` for persons, whose applications act.
+    #[schemars(length(min = 1))]
+    actor: Option<String>,
 }
 
 /// A claim that has this value, or is a list that holds it.
@@ -115,19 +125,20 @@ struct CertificateEntry {
     key_sha256: Option<String>,
 }
 
-/// The profiles in `document` in the order of their names, and what is worth a look.
+/// The profiles in `document` in the order of their names, the rules of kinds, and what is worth a look.
 pub(super) fn read(
     document: &Document,
     issuers: &[&str],
     today: Date,
-) -> Result<(Vec<CallerProfile>, Diagnostics), Diagnostics> {
+) -> Result<((Vec<CallerProfile>, AllKinds), Diagnostics), Diagnostics> {
     let file: CallersFile = document.to()?;
     let mut reader = Reader { document, issuers, today, owners: HashMap::new(), told: Diagnostics::new() };
     let mut profiles = Vec::with_capacity(file.callers.len());
     for (index, (id, entry)) in file.callers.into_iter().enumerate() {
         profiles.extend(reader.profile(index, id, entry));
     }
-    reader.told.into_result(Some(profiles))
+    let kinds = file.kinds.into_iter().map(|(kind, entry)| (kind, reader.kind(kind, entry))).collect();
+    reader.told.into_result(Some((profiles, kinds)))
 }
 
 pub(super) fn schema() -> serde_json::Value {
@@ -144,6 +155,26 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn kind(&mut self, kind: Kind, entry: KindEntry) -> KindRules {
+        let at = format!("/kinds/{}", kind.as_str());
+        let KindEntry { token_lifetime, bound, sign_in } = entry;
+        let sign_in = sign_in.map(SignIn::from);
+        if token_lifetime.is_some_and(|lifetime| lifetime.0.is_zero()) {
+            let help = "such as `token_lifetime: 1h`";
+            self.error(&format!("{at}/token_lifetime"), "no token would live".to_owned(), help);
+        }
+        if sign_in.is_some() && kind.is_machine() {
+            let help = "machines are known by `bound`; write `sign_in` for the kind `person`";
+            self.error(&format!("{at}/sign_in"), "a machine does not sign in".to_owned(), help);
+        }
+        if sign_in.as_ref().is_some_and(|sign_in| !sign_in.is_sound()) {
+            let help =
+                "words of printable ASCII without spaces and quotes, at least one of `acr`, `amr`, `age_max`";
+            self.error(&format!("{at}/sign_in"), "this cannot be asked of a token".to_owned(), help);
+        }
+        KindRules { token_lifetime: token_lifetime.map(|span| span.0), bound, sign_in }
+    }
+
     /// The profile of an entry; nothing when its date cannot be read (which is told).
     fn profile(&mut self, index: usize, id: String, entry: Entry) -> Option<CallerProfile> {
         let at = format!("/callers/{}", token(&id));
@@ -272,7 +303,7 @@ impl Reader<'_> {
     }
 
     fn token(&mut self, at: &str, kind: Kind, entry: TokenEntry) -> Option<TokenProof> {
-        let TokenEntry { issuer, client_id, subject, claim, bound } = entry;
+        let TokenEntry { issuer, client_id, subject, claim, bound, actor } = entry;
         if !self.issuers.contains(&issuer.as_str()) {
             let place = self.document.place(&format!("{at}/issuer"));
             let told = Diagnostic::error(place, format!("unknown issuer `{issuer}`"));
@@ -291,7 +322,14 @@ impl Reader<'_> {
                 ("a client does not tell who the person is", "add `subject` or `claim`")
             }
             _ => {
-                let terms = Terms { bound };
+                let usual = Terms::of_kind(kind);
+                let actors = match actor.as_deref() {
+                    None => usual.actors,
+                    Some("none") => Actors::Nobody,
+                    Some("any") => Actors::Anybody,
+                    Some(name) => Actors::Only(name.to_owned()),
+                };
+                let terms = Terms { bound, actors };
                 return Some(TokenProof { issuer, client_id, subject, claim, terms });
             }
         };
@@ -374,7 +412,63 @@ mod tests {
     const TODAY: Date = date(2026, 11, 23);
 
     fn load(text: &str) -> Result<(Vec<CallerProfile>, Diagnostics), Diagnostics> {
-        read(&Document::parse("callers.yaml", text).unwrap(), &["retail", "staff"], TODAY)
+        let document = Document::parse("callers.yaml", text).unwrap();
+        read(&document, &["retail", "staff"], TODAY).map(|((profiles, _), warnings)| (profiles, warnings))
+    }
+
+    #[test]
+    fn what_is_asked_of_a_kind_can_be_asked_of_it() {
+        let file = |kinds: &str| format!("kinds: {kinds}\ncallers: {{}}\n");
+        for (kinds, part) in [
+            ("{person: {token_lifetime: 0s}}", "no token would live"),
+            ("{partner: {sign_in: {amr: [mfa]}}}", "a machine does not sign in"),
+            ("{person: {sign_in: {}}}", ""),
+            ("{person: {sign_in: {acr: ['a b']}}}", "cannot be asked of a token"),
+            ("{person: {sign_in: {amr: ['a\"']}}}", "cannot be asked of a token"),
+            ("{robot: {}}", ""),
+            ("{person: {lifetime: 1h}}", "unknown key `lifetime`"),
+        ] {
+            check_refused(&file(kinds), &[part]);
+        }
+        let text = file("{person: {token_lifetime: 15m, bound: either, sign_in: {amr: [mfa], age_max: 8h}}}");
+        let document = Document::parse("callers.yaml", &text).unwrap();
+        let ((_, kinds), _) = read(&document, &[], TODAY).unwrap();
+        let sign_in = SignIn {
+            acr: vec![],
+            amr: vec!["mfa".to_owned()],
+            age_max: Some(std::time::Duration::from_secs(8 * 3_600)),
+        };
+        let rules = KindRules {
+            token_lifetime: Some(std::time::Duration::from_secs(900)),
+            bound: Some(Bound::Either),
+            sign_in: Some(sign_in),
+        };
+        assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [(Kind::Person, rules)]);
+    }
+
+    #[test]
+    fn who_may_act_by_a_machines_token_is_said_or_is_nobody() {
+        for (kind, actor, expected) in [
+            ("bot", "", Actors::Nobody),
+            ("bot", ", actor: none", Actors::Nobody),
+            ("bot", ", actor: any", Actors::Anybody),
+            ("bot", ", actor: desk", Actors::Only("desk".to_owned())),
+            ("person", "", Actors::Anybody),
+        ] {
+            let text = with_proofs(kind, &format!("token: {{issuer: retail, subject: a{actor}}}"));
+            let (profiles, _) = load(&text).unwrap();
+            let Proof::Token(proof) = &profiles[0].proofs[0] else { panic!("a token") };
+            assert_eq!(proof.terms().actors, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn proofs_that_differ_in_their_terms_alone_are_one() {
+        let text = with_proofs(
+            "bot",
+            "token: {issuer: retail, client_id: a}\ntoken: {issuer: retail, client_id: a, bound: dpop}",
+        );
+        check_refused(&text, &["this proof is already that of `acme`"]);
     }
 
     /// A file with one caller of `kind` whose other lines are `lines`.

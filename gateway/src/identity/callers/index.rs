@@ -29,7 +29,7 @@ pub(in crate::identity) enum FoundToken<'a> {
     /// No caller.
     Nobody,
     /// Exactly one, and what else the token must show.
-    One(&'a Arc<CallerProfile>, Terms),
+    One(&'a Arc<CallerProfile>, &'a Terms),
     /// More than one, and nothing that decides between them.
     Several,
 }
@@ -128,14 +128,9 @@ impl Index {
 }
 
 /// The caller of all these entries, and the terms of the strictest of them.
-fn the_one<'a>(mut entries: impl Iterator<Item = &'a Entry>) -> FoundToken<'a> {
-    let Some(first) = entries.next() else { return FoundToken::Nobody };
-    let mut terms = first.proof.terms();
-    for other in entries {
-        if other.profile.index != first.profile.index {
-            return FoundToken::Several;
-        }
-        terms = terms.stricter(other.proof.terms());
-    }
-    FoundToken::One(&first.profile, terms)
+fn the_one<'a>(mut entries: impl Iterator<Item = &'a Entry> + Clone) -> FoundToken<'a> {
+    let strictest = entries.clone().max_by_key(|entry| entry.proof.terms().demands());
+    let Some((first, strictest)) = entries.next().zip(strictest) else { return FoundToken::Nobody };
+    let same = entries.all(|other| other.profile.index == first.profile.index);
+    if same { FoundToken::One(&first.profile, strictest.proof.terms()) } else { FoundToken::Several }
 }

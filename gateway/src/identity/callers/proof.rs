@@ -28,10 +28,23 @@ pub struct TokenProof {
 }
 
 /// What else a token must show once it is known whose it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Terms {
     /// What it must be bound to.
     pub bound: Option<Bound>,
+    /// Who may act by it.
+    pub actors: Actors,
+}
+
+/// Who may act by a token for its subject (RFC 8693 section 4.1).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Actors {
+    /// Nobody: the subject itself calls.
+    Nobody,
+    /// Whoever the issuer says, or nobody.
+    Anybody,
+    /// This one of the token's issuer, and always.
+    Only(String),
 }
 
 /// A claim that has a value, or is a list that holds it; such as a group, so that one entry serves many.
@@ -55,17 +68,41 @@ pub enum CertificateProof {
 }
 
 impl Terms {
-    /// What satisfies both, where one token may be a caller's by two of its proofs.
-    pub(super) fn stricter(self, other: Self) -> Self {
-        let bound = match (self.bound, other.bound) {
-            (None | Some(Bound::Either), Some(bound)) | (Some(bound), None | Some(Bound::Either)) => {
-                Some(bound)
-            }
-            // A key of which each request has a proof does not depend on who ends TLS.
-            (Some(Bound::Dpop), Some(_)) | (Some(_), Some(Bound::Dpop)) => Some(Bound::Dpop),
-            (bound @ Some(Bound::Certificate), Some(Bound::Certificate)) | (bound @ None, None) => bound,
+    /// What is asked of a caller of `kind` about which nothing is said. A machine calls by itself: a token by
+    /// which somebody acts for it was exchanged, and its caller is to say that this is meant.
+    pub(super) const fn of_kind(kind: Kind) -> Self {
+        let actors = if kind.is_machine() { Actors::Nobody } else { Actors::Anybody };
+        Self { bound: None, actors }
+    }
+
+    /// How much these terms ask for, so that of two proofs of one caller the stricter one counts.
+    pub(super) const fn demands(&self) -> u8 {
+        let bound = match self.bound {
+            None => 0,
+            Some(Bound::Either) => 1,
+            Some(Bound::Certificate) => 2,
+            Some(Bound::Dpop) => 3,
         };
-        Self { bound }
+        match self.actors {
+            Actors::Anybody => bound,
+            Actors::Only(_) => bound | 4,
+            Actors::Nobody => bound | 8,
+        }
+    }
+}
+
+impl Actors {
+    /// Whether they may act who act by `token`.
+    pub(in crate::identity) fn fit(&self, token: &Token) -> bool {
+        match (self, token.actor()) {
+            (Self::Anybody, _) | (Self::Nobody, None) => true,
+            (Self::Nobody, Some(_)) | (Self::Only(_), None) => false,
+            // RFC 8693 section 4.1: another issuer's subject of this name is somebody else.
+            (Self::Only(name), Some(actor)) => {
+                let own = token.claim("iss").and_then(serde_json::Value::as_str);
+                actor.subject == *name && (actor.issuer.is_none() || actor.issuer.as_deref() == own)
+            }
+        }
     }
 }
 
@@ -84,13 +121,13 @@ impl TokenProof {
 
     /// What else a token must show that is its caller's by this.
     #[must_use]
-    pub const fn terms(&self) -> Terms {
-        self.terms
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
     }
 
     /// The same without its terms: two proofs that differ in those alone fit the same tokens.
     pub(super) fn without_terms(&self) -> Self {
-        Self { terms: Terms::default(), ..self.clone() }
+        Self { terms: Terms { bound: None, actors: Actors::Anybody }, ..self.clone() }
     }
 
     /// Whether `token` is one of a caller of `kind` that proves itself this way.

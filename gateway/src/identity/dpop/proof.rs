@@ -116,8 +116,8 @@ fn is_for(claims: &Map<String, Value>, request: Request<'_>) -> Result<(), Proof
     if text_of(claims, "htm")? != request.method {
         return Err(ProofFault::Method);
     }
-    // Section 11.8 of RFC 9449 leaves the URL of the request to the server's knowledge: a proxy in between that
-    // sends its own Host on would otherwise get proofs accepted that were made for it.
+    // The URL is the one the server knows itself by: whoever sits in between and sends its own Host on would
+    // otherwise get proofs accepted that were made for it.
     let origin = request.origin.ok_or(ProofFault::Host)?;
     let path = if request.path.is_empty() { "/" } else { request.path };
     let (made_for, at) = Origin::of_url(text_of(claims, "htu")?).ok_or(ProofFault::Url)?;

@@ -13,8 +13,9 @@ use serde_json::{Map, Value};
 use crate::identity::attribute::AttributeValue;
 
 use super::fault::TokenFault;
+use super::parties::{actors, check_client, text};
 use super::settings::{ClientIdClaim, IssuerSettings, RequiredClaim, RequiredClaims, ScopeForm, TypRule};
-use super::verified::{Actor, Binding, Token};
+use super::verified::{Binding, Token};
 
 /// What an issuer's settings ask of claims, ready to be asked.
 #[derive(Debug, Clone)]
@@ -100,13 +101,17 @@ impl Rules {
         let expires = instant(&claims, "exp")?.ok_or(TokenFault::MissingClaim("exp"))?;
         let not_before = instant(&claims, "nbf")?;
         let issued = needed(self.iat, "iat", instant(&claims, "iat")?)?;
+        check_client(&claims)?;
+        let (actor, may_act) = actors(&claims)?;
         let token = Token {
             issuer: Arc::clone(&self.name),
             id: needed(self.jti, "jti", text(&claims, "jti")?)?,
             subject: needed(self.sub, "sub", text(&claims, "sub")?)?,
             client_id: needed(self.client, self.client_claim, text(&claims, self.client_claim)?)?,
+            issued,
             scopes: scopes(&claims, self.scope_form)?,
-            actor: claims.get("act").map(|act| actor(act, ACTORS_MAX)).transpose()?,
+            actor,
+            may_act,
             policy_claims: self.policy_claims(&claims)?,
             expires,
             not_before,
@@ -182,27 +187,22 @@ fn needed<T>(need: Need, name: &'static str, value: Option<T>) -> Result<Option<
     }
 }
 
-/// A claim that names somebody or something: a string that is not empty.
-fn text(claims: &Map<String, Value>, name: &'static str) -> Result<Option<String>, TokenFault> {
-    match claims.get(name) {
-        None => Ok(None),
-        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
-        Some(_) => Err(TokenFault::ClaimForm(name)),
-    }
-}
-
-/// RFC 7519 section 2: a NumericDate counts seconds, also in fractions.
+/// A NumericDate that is there, or is not; but is no other thing.
 pub(in crate::identity) fn instant(
     claims: &Map<String, Value>,
     name: &'static str,
 ) -> Result<Option<Timestamp>, TokenFault> {
     let Some(value) = claims.get(name) else { return Ok(None) };
+    numeric_date(value).map(Some).ok_or(TokenFault::ClaimForm(name))
+}
+
+/// RFC 7519 section 2: a NumericDate counts seconds, also in fractions.
+pub(in crate::identity) fn numeric_date(value: &Value) -> Option<Timestamp> {
     let whole = value.as_i64().and_then(|seconds| Timestamp::from_second(seconds).ok());
-    let read = whole.or_else(|| {
+    whole.or_else(|| {
         let seconds = value.as_f64().filter(|_| value.is_f64())?;
         Timestamp::from_duration(SignedDuration::try_from_secs_f64(seconds).ok()?).ok()
-    });
-    read.map(Some).ok_or(TokenFault::ClaimForm(name))
+    })
 }
 
 fn scopes(claims: &Map<String, Value>, form: ScopeForm) -> Result<BTreeSet<String>, TokenFault> {
@@ -249,29 +249,16 @@ fn binding(claims: &Map<String, Value>) -> Result<Binding, TokenFault> {
     Ok(binding)
 }
 
-/// RFC 8693 section 4.1: the actor is an object; who acted before it is nested in it.
-fn actor(act: &Value, left: usize) -> Result<Actor, TokenFault> {
-    let wrong = TokenFault::ClaimForm("act");
-    let (Some(members), Some(left)) = (act.as_object(), left.checked_sub(1)) else { return Err(wrong) };
-    Ok(Actor {
-        subject: text(members, "sub").or(Err(wrong))?.ok_or(wrong)?,
-        issuer: text(members, "iss").or(Err(wrong))?,
-        before: members.get("act").map(|before| actor(before, left).map(Box::new)).transpose()?,
-    })
-}
-
 fn strings(items: &[Value]) -> Option<Vec<&str>> {
     items.iter().map(Value::as_str).collect()
 }
-
-/// A chain of exchanges longer than this is nobody's design.
-const ACTORS_MAX: usize = 8;
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "a test")]
 
     use super::*;
+    use crate::identity::token::parties::ACTORS_MAX;
     use crate::identity::token::settings::KeySource;
     use crate::identity::token::testing::{AUD, ISS, NOW, b64, claims, later, now};
     use proptest::prelude::*;
@@ -429,7 +416,7 @@ mod tests {
     #[test]
     fn the_client_is_named_by_the_claim_configured_and_no_other() {
         let azp = rules(|s| s.client_id_claim = ClientIdClaim::Azp);
-        let token = read(&azp, json!({"azp": "web"})).unwrap();
+        let token = read(&azp, json!({"azp": "web", "client_id": null})).unwrap();
         assert_eq!(token.client_id(), Some("web"));
         check(&azp, json!({}), Err(TokenFault::MissingClaim("azp")));
     }

@@ -45,6 +45,12 @@ pub enum TokenFault {
     /// Bound to a key in a way that cannot be checked.
     #[error("the token is bound to a key in a way that is not known")]
     Binding,
+    /// Two of its claims name different clients.
+    #[error("two claims of the token name different clients")]
+    Clients,
+    /// Somebody acts for its subject who may not, by its own word.
+    #[error("the token's actor is not the one it allows")]
+    Actor,
     /// For another audience.
     #[error("the token is for another audience")]
     Audience,
@@ -87,6 +93,8 @@ impl TokenFault {
             Self::ClaimForm(_) => "token-claim-form",
             Self::PolicyClaim => "token-policy-claim",
             Self::Binding => "token-binding-form",
+            Self::Clients => "token-clients-differ",
+            Self::Actor => "token-actor",
             Self::Audience => "token-audience",
             Self::Expired => "token-expired",
             Self::NotYetValid => "token-not-yet-valid",
@@ -106,6 +114,8 @@ impl TokenFault {
             Self::Type | Self::IdToken => "an access token is wanted, of the type at+jwt",
             // What follows is only found after the signature has been verified.
             Self::Binding => "the access token is bound to a key in a way that is not known here",
+            Self::Clients => "the access token names two different clients",
+            Self::Actor => "the access token does not allow who acts by it",
             Self::Audience => "the access token is for another audience",
             Self::Expired => "the access token has expired",
             Self::NotYetValid | Self::IssuedInFuture => "the access token is not valid yet",
@@ -155,6 +165,8 @@ mod tests {
             TokenFault::ClaimForm("sub"),
             TokenFault::PolicyClaim,
             TokenFault::Binding,
+            TokenFault::Clients,
+            TokenFault::Actor,
             TokenFault::Audience,
             TokenFault::Expired,
             TokenFault::NotYetValid,

@@ -26,9 +26,7 @@ pub(super) fn actors(claims: &Map<String, Value>) -> Result<(Option<Actor>, bool
     let members = may_act.as_object().ok_or(wrong)?;
     let subject = text(members, "sub").or(Err(wrong))?.ok_or(wrong)?;
     let issuer = text(members, "iss").or(Err(wrong))?;
-    let is_who_may = |actor: &Actor| {
-        actor.subject == subject && (issuer.is_none() || actor.issuer == issuer)
-    };
+    let is_who_may = |actor: &Actor| actor.subject == subject && (issuer.is_none() || actor.issuer == issuer);
     if acting.as_ref().is_none_or(is_who_may) { Ok((acting, true)) } else { Err(TokenFault::Actor) }
 }
 
@@ -44,10 +42,7 @@ fn actor(act: &Value, left: usize) -> Result<Actor, TokenFault> {
 }
 
 /// A claim that names somebody or something: a string that is not empty.
-pub(super) fn text(
-    claims: &Map<String, Value>,
-    name: &'static str,
-) -> Result<Option<String>, TokenFault> {
+pub(super) fn text(claims: &Map<String, Value>, name: &'static str) -> Result<Option<String>, TokenFault> {
     match claims.get(name) {
         None => Ok(None),
         Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),

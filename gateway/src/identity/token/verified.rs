@@ -20,7 +20,9 @@ pub struct Token {
     pub(super) client_id: Option<String>,
     pub(super) scopes: BTreeSet<String>,
     pub(super) actor: Option<Actor>,
+    pub(super) may_act: bool,
     pub(super) policy_claims: BTreeMap<String, AttributeValue>,
+    pub(super) issued: Option<Timestamp>,
     pub(super) expires: Timestamp,
     pub(super) not_before: Option<Timestamp>,
     pub(super) binding: Binding,
@@ -98,10 +100,22 @@ impl Token {
         self.actor.as_ref()
     }
 
+    /// Whether it says who may act for the subject (`may_act`, RFC 8693 section 4.4).
+    #[must_use]
+    pub const fn may_act(&self) -> bool {
+        self.may_act
+    }
+
     /// The claims that policies may look at, as far as the token has them.
     #[must_use]
     pub const fn policy_claims(&self) -> &BTreeMap<String, AttributeValue> {
         &self.policy_claims
+    }
+
+    /// When it was issued (`iat`), if it says so.
+    #[must_use]
+    pub const fn issued(&self) -> Option<Timestamp> {
+        self.issued
     }
 
     /// When it ends (`exp`).
@@ -114,6 +128,11 @@ impl Token {
     #[must_use]
     pub const fn binding(&self) -> Binding {
         self.binding
+    }
+
+    /// A claim as it stands.
+    pub(in crate::identity) fn claim(&self, name: &str) -> Option<&Value> {
+        self.all.get(name)
     }
 
     /// Whether the claim is `value` or a list that holds it. A name that begins with `/` is a JSON Pointer.
