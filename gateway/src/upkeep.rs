@@ -78,22 +78,39 @@ pub async fn keep_keyring(gateway: Arc<Gateway>, mut stopping: watch::Receiver<b
     let begin = tokio::time::Instant::now().checked_add(KEYRING_EVERY);
     let mut look = tokio::time::interval_at(begin.unwrap_or_else(tokio::time::Instant::now), KEYRING_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut partners = tokio::time::interval(PARTNERS_EVERY);
     loop {
         tokio::select! {
-            _ = stopping.changed() => return,
+            _ = stopping.changed() => return keep_partners(&gateway).await,
+            _ = partners.tick() => keep_partners(&gateway).await,
             _ = look.tick() => {
                 let asking = gateway.current();
                 // A server that is slow holds up neither the files nor another server.
                 tokio::spawn(async move { asking.ask_keyring().await });
-                let keyring = Arc::clone(gateway.keyring());
-                // Files are read; nobody waits for it but the next round.
-                if tokio::task::spawn_blocking(move || keyring.look(Timestamp::now())).await.is_err() {
+                let snapshot = gateway.current();
+                // Files are read and large lists made ready; nobody waits for it but the next round.
+                let looked = tokio::task::spawn_blocking(move || {
+                    snapshot.keyring().look(Timestamp::now());
+                    snapshot.renew_trust();
+                });
+                if looked.await.is_err() {
                     tracing::error!("certificates could not be looked at by a fault of the gateway itself");
                 }
-                gateway.current().renew_trust();
                 tell_expiries(&gateway);
             }
         }
+    }
+}
+
+/// Writes down which certificates callers have shown, if there is anything new.
+async fn keep_partners(gateway: &Arc<Gateway>) {
+    let gateway = Arc::clone(gateway);
+    let kept = tokio::task::spawn_blocking(move || {
+        let file = gateway.current().settings().partners.clone();
+        gateway.keyring().partners().keep(&file).map_err(|fault| (file.display().to_string(), fault.kind()))
+    });
+    if let Ok(Err((file, fault))) = kept.await {
+        tracing::warn!(file, %fault, "the certificates that callers have shown cannot be written down");
     }
 }
 
@@ -185,6 +202,8 @@ const KEYS_EVERY: Duration = Duration::from_secs(1);
 const VAULT_EVERY: Duration = Duration::from_secs(1);
 /// Each tally knows by itself when its minute is over.
 const HANDSHAKES_EVERY: Duration = Duration::from_secs(5);
+/// What is lost by a crash is shown again.
+const PARTNERS_EVERY: Duration = Duration::from_secs(60);
 /// A changed file is used within about two of these.
 const KEYRING_EVERY: Duration = Duration::from_millis(500);
 /// About the shortest time that operators give a name whose address moves.

@@ -109,7 +109,12 @@ async fn without_vault_the_gateway_starts_and_only_what_needs_a_certificate_wait
 
     simulation.heal();
     gateway.status_that("ready", |status| status["not_ready"] == json!([])).await;
-    assert!(shown(&gateway, &root).await.is_some());
+    gateway.until("it is shown", async || shown(&gateway, &root).await).await;
+    gateway
+        .until("the upstream is called", async || {
+            (files.get("/stock/v1/status").await.ok()?.0 != 503).then_some(())
+        })
+        .await;
 }
 
 #[tokio::test]

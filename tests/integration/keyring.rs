@@ -9,7 +9,7 @@ use http::StatusCode;
 use rustls::ALL_VERSIONS;
 use serde_json::Value;
 use testbed::certificates::{Authority, Identity, Usage, Validity, sans};
-use testbed::gateway::{Gateway, Signal, run};
+use testbed::gateway::{Gateway, run};
 use testbed::{SERVER_NAME, World};
 use tokio::task::JoinSet;
 
@@ -303,7 +303,7 @@ async fn a_revocation_refuses_open_connections_while_no_reload_is_possible() {
 async fn what_runs_out_is_foreseen() {
     let world = World::new().await;
     let certs = world.folder.join("certs");
-    let gateway = Gateway::start(&world).await;
+    let mut gateway = Gateway::start(&world).await;
     let partner = world.clients.sign(Usage::Client, &sans(&["client.acme.example"]), Validity::Week);
     let client = gateway.client().certificate(&partner).build();
     assert_eq!(client.get("/orders/v2/orders?channel=acme").await.status, StatusCode::OK);
@@ -352,5 +352,11 @@ async fn what_runs_out_is_foreseen() {
 
     let nobody = run(&["status", "--admin", "127.0.0.1:1"]).await;
     assert_eq!(nobody.code, Some(2), "{nobody:?}");
-    gateway.signal(Signal::Stop);
+
+    // A restart does not forget which certificates partners have.
+    gateway.stop().await;
+    world.servers.server(&[SERVER_NAME]).write(&certs, "server");
+    let gateway = Gateway::start(&world).await;
+    let status = gateway.status().await;
+    assert!(ends(&status, "partner-certificate", &partner.sha256()).is_some(), "{:#}", status["expiries"]);
 }

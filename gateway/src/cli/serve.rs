@@ -71,6 +71,7 @@ impl Serve {
         let admin_socket = admin.into_socket();
 
         let gateway = Arc::new(Gateway::new(snapshot, log, metrics));
+        gateway.keyring().partners().restore(&settings.partners);
         // Outlives the threads that serve: the last checkpoint is signed after them, and Vault left after that.
         let notary = runtime("notary", 1)?;
         sign_in_vault(&settings, &gateway, notary.handle());

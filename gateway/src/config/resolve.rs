@@ -128,6 +128,7 @@ impl Resolve<'_> {
             audit,
             audit_transit,
             usage,
+            partners: self.keyring.join(default::PARTNERS),
             limits,
             threads: run.threads.filter(|threads| *threads > 0).unwrap_or_else(cores),
             grace: time(run.grace, default::GRACE),

@@ -52,6 +52,8 @@ pub struct Settings {
     pub audit_transit: Option<TransitKey>,
     /// Where it is counted who still uses what, if it is.
     pub usage: Option<UsageSettings>,
+    /// Where it is written which certificates callers have shown.
+    pub partners: PathBuf,
     /// What one machine bears.
     pub limits: EdgeLimits,
     /// Threads that serve.
@@ -187,6 +189,8 @@ pub(super) mod default {
     pub(crate) const USAGE: &str = "usage.sqlite";
     /// Likewise.
     pub(crate) const KEYRING: &str = "keyring";
+    /// In that folder.
+    pub(crate) const PARTNERS: &str = "partners.json";
     /// What is done once a year is seen again before it is forgotten.
     pub(crate) const USAGE_DAYS: u32 = 400;
     /// The usual port of an admin listener in this field; loopback, because it has no access control.

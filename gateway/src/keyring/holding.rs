@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use ring::digest::{Context, SHA256};
+use tokio::sync::Notify;
 
 use super::fault::{KeyringFault, Unusable};
 use super::remote::Flight;
@@ -67,6 +68,8 @@ pub struct Holding<T> {
     signers: Option<Arc<Holding<Roots>>>,
     held: ArcSwapOption<Held<T>>,
     state: Mutex<State>,
+    /// Told when a server has answered or failed to.
+    pub(super) landed: Notify,
 }
 
 /// What is held of a source since some moment.
@@ -95,7 +98,7 @@ pub(super) struct State {
 
 impl<T> Holding<T> {
     pub(super) fn new(source: Source, signers: Option<Arc<Holding<Roots>>>) -> Self {
-        Self { source, signers, held: ArcSwapOption::empty(), state: Mutex::default() }
+        Self { source, signers, held: ArcSwapOption::empty(), state: Mutex::default(), landed: Notify::new() }
     }
 
     /// What is held now.

@@ -125,6 +125,13 @@ impl Keyring {
         while asked.join_next().await.is_some() {}
     }
 
+    /// Waits until nothing is asked any more, whoever asked.
+    pub async fn settled(&self) {
+        self.bundles.settled().await;
+        self.lists.settled().await;
+        self.pairs.settled().await;
+    }
+
     /// The certificates that callers have shown.
     #[must_use]
     pub const fn partners(&self) -> &Partners {
@@ -195,6 +202,12 @@ impl<T: Content> Shelf<T> {
 
     fn each(&self, what: impl Fn(&Holding<T>)) {
         self.all().iter().for_each(|held| what(held));
+    }
+
+    async fn settled(&self) {
+        for held in self.all() {
+            held.settled().await;
+        }
     }
 
     /// A task for each that is due.

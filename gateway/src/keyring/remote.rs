@@ -58,17 +58,35 @@ impl<T: Content> Holding<T> {
         let landing = Landing(&self);
         let Source::Remote(remote) = self.source() else { return };
         let outcome = match obtain(&remote.origin, vault.as_deref(), T::BYTES_MAX).await {
-            Ok(pieces) => {
-                let before = self.generation();
-                self.adopt(&pieces, now).map(|()| (before != self.generation()).then_some(pieces))
-            }
+            Ok(pieces) => self.take(pieces, now).await,
             Err(why) => Err(KeyringFault { name: self.source().name(), why }),
         };
-        if let (Ok(Some(pieces)), Some(kept)) = (&outcome, remote.kept.clone()) {
-            keep(kept, pieces).await;
-        }
-        self.land(remote, outcome.map(drop), now);
+        // From now on: a server that took its time to fail is not asked again at once.
+        self.land(remote, outcome, Timestamp::now());
         drop(landing);
+    }
+
+    /// Holds what is good of an answer, and keeps it for the next start. On a thread of its own: a large list takes
+    /// a while to read, and requests do not wait for it.
+    async fn take(self: &Arc<Self>, pieces: Pieces, now: Timestamp) -> Result<(), KeyringFault> {
+        let held = Arc::clone(self);
+        let taken = tokio::task::spawn_blocking(move || {
+            let before = held.generation();
+            held.adopt(&pieces, now)?;
+            let Source::Remote(remote) = held.source() else { return Ok(()) };
+            if let (Some(kept), Some(bytes)) = (&remote.kept, pieces.first())
+                && before != held.generation()
+                && let Err(fault) = write(kept, bytes)
+            {
+                // That it cannot be written is no reason not to use it.
+                let file = kept.display();
+                tracing::warn!(%file, fault = %fault.kind(), "what was fetched cannot be kept for the next start");
+            }
+            Ok(())
+        });
+        taken.await.unwrap_or_else(|_panicked| {
+            Err(KeyringFault { name: self.source().name(), why: Unusable::NotFetched("panic") })
+        })
     }
 
     fn land(&self, remote: &Remote, outcome: Result<(), KeyringFault>, now: Timestamp) {
@@ -102,6 +120,19 @@ impl<T> Drop for Landing<'_, T> {
 impl<T> Holding<T> {
     fn grounded(&self) {
         self.state().flight.flying = false;
+        self.landed.notify_waiters();
+    }
+
+    /// Waits until nobody asks its server.
+    pub(super) async fn settled(&self) {
+        loop {
+            // Before it is looked at: who lands in between is heard.
+            let landed = self.landed.notified();
+            if !self.state().flight.flying {
+                return;
+            }
+            landed.await;
+        }
     }
 }
 
@@ -132,19 +163,8 @@ async fn obtain(origin: &Origin, vault: Option<&Vault>, bytes_max: u64) -> Resul
     }
 }
 
-/// Writes what was fetched to disk for the next start. That it cannot be written is no reason not to use it.
-async fn keep(file: std::path::PathBuf, pieces: &Pieces) {
-    let Some(bytes) = pieces.first().cloned() else { return };
-    let written = tokio::task::spawn_blocking(move || {
-        write(&file, &bytes).map_err(|fault| (file.display().to_string(), fault.kind()))
-    });
-    if let Ok(Err((file, fault))) = written.await {
-        tracing::warn!(file, %fault, "what was fetched cannot be kept for the next start");
-    }
-}
-
 /// In one step, so that no start sees half of it.
-fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
     if let Some(folder) = file.parent() {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;

@@ -180,10 +180,9 @@ impl Snapshot {
         &self.keyring
     }
 
-    /// Asks the servers of certificates, lists and bundles that are due, and uses what they say.
+    /// Asks the servers of certificates, lists and bundles that are due.
     pub(crate) async fn ask_keyring(&self) {
         self.keyring.ask(self.vault(), Timestamp::now()).await;
-        self.renew_trust();
     }
 
     /// Lets listeners and upstreams use what the keyring holds now.
@@ -345,6 +344,9 @@ impl Snapshot {
             self.credentials.refresh().await;
         };
         tokio::join!(self.fetch_keys(), self.look_up(), self.ask_keyring(), secrets);
+        // Somebody else may have asked first.
+        self.keyring.settled().await;
+        self.renew_trust();
     }
 
     /// Logs in to Vault and renews what is due.
