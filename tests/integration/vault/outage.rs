@@ -20,7 +20,7 @@ async fn world(vault: &Vault, key: &str) -> World {
     world.folder.settings(|settings| {
         settings["vault"]["timeout"] = json!("500ms");
         settings["credentials"]["odoo-key"] =
-            json!({"from": from, "form": "bearer", "refresh": "200ms", "age_max": "3s"});
+            json!({"from": from, "form": "bearer", "refresh": "1s", "age_max": "4s"});
     });
     world
 }

@@ -120,6 +120,7 @@ fn faulty(fault: &Fault, request: &Received) -> Reply {
     match fault {
         // Health alone is answered by a sealed Vault.
         Fault::Sealed if request.path() == "/v1/sys/health" => Reply::json(503, health(true)),
+        Fault::Standby(_) if request.path() == "/v1/sys/health" => Reply::json(429, health(false)),
         Fault::Sealed => Reply::error(503, "Vault is sealed"),
         Fault::Throttled(seconds) => {
             let mut reply = Reply::error(429, "request path \"x\": rate limit quota exceeded");
