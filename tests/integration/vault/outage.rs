@@ -122,10 +122,10 @@ async fn a_new_version_is_used_and_the_record_says_which() {
             (last_shown(&world) == "Bearer k3y-tw0").then_some(())
         })
         .await;
-    let records = gateway.audit(&["--operation", "orders.v2.getOrder"]).await;
-    let version = |record: &Value| record["credential"]["version"].as_str().unwrap().to_owned();
-    let (first, last) = (version(&records[0]), version(records.last().unwrap()));
-    assert!(first.contains('1') && last.contains('2') && first != last, "{first} {last}");
+    let records = gateway.audit(&[]).await;
+    let versions: Vec<_> =
+        records.iter().filter_map(|record| record["credential"]["version"].as_str()).collect();
+    assert_eq!((versions.first(), versions.last()), (Some(&"1"), Some(&"2")), "the numbers that Vault gives");
 }
 
 #[tokio::test]
