@@ -16,10 +16,10 @@ use pingora::proxy::Session;
 use tracing::Instrument;
 
 use crate::contract::{Matched, ResponseFault, Strictness, Target};
-use crate::credential::Shown;
+use crate::credential::{Means, Request, Shown};
 use crate::edge::{self, Answer, BodyFault, Connection, HeadFault, Held};
 use crate::gateway::Gateway;
-use crate::identity::{AuthScheme, Caller, Connected};
+use crate::identity::{AuthScheme, Caller, Connected, token_of};
 use crate::policy::Permit;
 use crate::quota::Admission;
 use crate::rejection::Rejection;
@@ -245,6 +245,11 @@ pub(crate) fn judge(
             Ok(())
         }
     }
+}
+
+/// What a streamed request shows to its upstream.
+pub(crate) async fn show(credential: &Means, parts: &Parts) -> Result<Shown, Rejection> {
+    credential.take(Request::Once, token_of(parts)).await.map_err(Rejection::Credential)
 }
 
 /// Judges what was shown for a streamed request by the status of its answer. It cannot be sent again.

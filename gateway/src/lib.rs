@@ -59,6 +59,7 @@ pub mod gateway;
 pub mod handshake;
 pub mod identity;
 pub mod keyring;
+pub mod memory;
 pub mod oauth;
 pub mod orders;
 pub mod policy;

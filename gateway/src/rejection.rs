@@ -12,7 +12,7 @@ use http::{HeaderValue, Method, StatusCode};
 
 use crate::audit::NotRecorded;
 use crate::contract::{NoMatch, RequestFault, ResponseFault, TargetError};
-use crate::credential::Unavailable;
+use crate::credential::{SourceFault, Unavailable};
 use crate::edge::{BodyFault, HeadClass, HeadFault, NotTrusted};
 use crate::identity::{Challenge, IdentityError, PossessionFault, ProofFault};
 use crate::policy::PolicyRefusal;
@@ -109,6 +109,7 @@ impl Rejection {
             Self::Body(BodyFault::Broken) => "client-left",
             Self::Body(BodyFault::Overloaded) => "overloaded",
             Self::Request(fault) => fault.reason(),
+            Self::Credential(Unavailable { fault: Some(SourceFault::NotOnBehalf(_)), .. }) => "not-on-behalf",
             Self::Credential(_) => "credential-unavailable",
             Self::CredentialRefused => "credential-refused",
             Self::Upstream(error) => error.reason(),
@@ -123,6 +124,7 @@ impl Rejection {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
+            Self::Credential(Unavailable { fault: Some(SourceFault::NotOnBehalf(_)), .. }) => Fault::Caller,
             Self::NotRecorded(_)
             | Self::Withheld(_)
             | Self::NoRoom
@@ -202,6 +204,11 @@ impl Rejection {
             Self::Policy(refusal) => policy(&refusal),
             Self::Body(fault) => body(fault),
             Self::Request(fault) => request(fault),
+            Self::Credential(Unavailable { fault: Some(SourceFault::NotOnBehalf(_)), .. }) => Problem::new(
+                POLICY,
+                StatusCode::FORBIDDEN,
+                "The authorization server does not let the gateway act on behalf of your token here.",
+            ),
             Self::Credential(_) => unavailable(
                 "The gateway cannot prove itself to the service behind it at the moment, so nothing was sent on.",
             ),

@@ -10,6 +10,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("diagnostic", &[]),
     ("document", &["diagnostic"]),
     ("units", &[]),
+    ("memory", &[]),
     // What every reader of servers stands on: how one is asked that may be wrong, slow or hostile.
     ("fetch", &[]),
     // The rooms.
@@ -170,7 +171,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "vault",
         ],
     ),
-    ("orders", &["admin", "gateway"]),
+    ("orders", &["admin", "credential", "gateway"]),
 ];
 
 /// The only parts that may name Pingora.

@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use testbed::gateway::{Client, Gateway, run};
-use testbed::{ODOO_KEY, World};
+use testbed::{ODOO_KEY, World, secrets};
 
 const ORDER: &str = "/orders/v2/orders/S00042";
 const COUNTS: &str = "/stock/v1/status";
 
 fn key(number: u64) -> String {
-    format!("0dec0ded5ecre7{number:08}")
+    let key = format!("0dec0ded5ecre7{number:08}");
+    secrets::note(&key);
+    key
 }
 
 fn bearer(key: &str) -> String {

@@ -18,6 +18,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::secrets;
+
 /// A certificate authority with its own root.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -114,7 +116,11 @@ impl Authority {
         Identity {
             chain_pem: certificate.pem(),
             der: certificate.der().to_vec(),
-            key_pem: key.serialize_pem(),
+            key_pem: {
+                let pem = key.serialize_pem();
+                secrets::note_key(&pem);
+                pem
+            },
         }
     }
 
@@ -179,6 +185,11 @@ impl Identity {
 /// Writes a file that only its owner may read.
 pub fn write_private(path: &Path, text: &str) {
     use std::io::Write;
+    if text.starts_with("-----BEGIN") {
+        secrets::note_key(text);
+    } else {
+        secrets::note(text.trim_end());
+    }
     let mut file = fs::OpenOptions::new()
         .write(true)
         .create(true)

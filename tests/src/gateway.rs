@@ -20,6 +20,7 @@ pub use raw::{RawConnection, RawReply};
 
 use crate::folder::Folder;
 use crate::process::{Process, TIME_MAX};
+use crate::secrets;
 use crate::world::World;
 
 pub use crate::process::Signal;
@@ -31,6 +32,7 @@ pub struct Gateway {
     /// What clients trust.
     roots_pem: String,
     audit_folder: PathBuf,
+    folder: PathBuf,
 }
 
 /// The line that the gateway prints when it serves.
@@ -93,7 +95,8 @@ impl Gateway {
         let ready = process.wait_for_line(|line| line.contains(r#""event":"ready""#)).await?;
         let addresses = serde_json::from_str(&ready).map_err(|e| format!("{e} in {ready}"))?;
         let audit_folder = folder.audit();
-        Ok(Self { process, addresses, roots_pem: roots_pem.to_owned(), audit_folder })
+        let folder = folder.path().to_owned();
+        Ok(Self { process, addresses, roots_pem: roots_pem.to_owned(), audit_folder, folder })
     }
 
     /// The address of a listener.
@@ -132,9 +135,11 @@ impl Gateway {
         RawConnection::tls(self.address("public"), &self.roots_pem, identity).await
     }
 
-    /// A page of the admin listener.
+    /// A page of the admin listener. No secret stands in it.
     pub async fn admin_page(&self, path: &str) -> Reply {
-        Client::of_admin(self.admin()).get(path).await
+        let page = Client::of_admin(self.admin()).get(path).await;
+        holds_no_secret(path, &page.text());
+        page
     }
 
     /// Has the admin listener do what stands at `path`.
@@ -257,6 +262,23 @@ impl Gateway {
         assert!(finished.success, "gateway audit query failed:\n{}", finished.errors);
         finished.output.lines().map(|line| serde_json::from_str(line).expect("a record is JSON")).collect()
     }
+}
+
+/// Whatever a test was about: nothing that the gateway wrote holds a secret.
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        holds_no_secret("its output", &self.printed());
+        holds_no_secret("its files", &secrets::written_below(&self.folder));
+    }
+}
+
+/// The message does not show it, for a test's output is kept too.
+fn holds_no_secret(what: &str, text: &str) {
+    let found = secrets::found_in(text);
+    assert!(found.is_empty(), "{} secrets stand in {what} of the gateway", found.len());
 }
 
 /// Prometheus text: `name{label="value",...} number`, comments between.

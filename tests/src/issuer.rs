@@ -12,6 +12,7 @@ mod token_endpoint;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use bytes::BytesMut;
@@ -26,6 +27,7 @@ pub use token_endpoint::Client;
 use crate::certificates::Identity;
 use crate::gate::Gate;
 use crate::http1::{Received, Stream, answer_bytes, read_request};
+use crate::secrets;
 use crate::seen::Seen;
 use crate::server::Server;
 use crate::tls;
@@ -77,6 +79,8 @@ struct Shared {
     /// What is known of tokens, by their text.
     tokens: RwLock<BTreeMap<String, Value>>,
     faults: Mutex<BTreeMap<String, Fault>>,
+    /// For how many seconds tokens are given.
+    lives_s: AtomicI64,
     seen: Seen,
 }
 
@@ -91,6 +95,7 @@ impl Issuer {
             clients: RwLock::default(),
             tokens: RwLock::default(),
             faults: Mutex::default(),
+            lives_s: AtomicI64::new(LIVES_S),
             seen: Seen::new(),
         });
         shared.replace_keys();
@@ -124,7 +129,13 @@ impl Issuer {
 
     /// Lets a client ask for tokens.
     pub fn register(&self, client: Client) {
+        secrets::note(&client.secret);
         self.shared.clients.write().unwrap().push(client);
+    }
+
+    /// Gives tokens for so many seconds from now on.
+    pub fn give_for(&self, seconds: i64) {
+        self.shared.lives_s.store(seconds, Ordering::Relaxed);
     }
 
     /// A good token for a client, valid from now on, to be signed or spoilt.
@@ -275,6 +286,9 @@ impl fmt::Debug for Shared {
         f.debug_struct("Shared").field("base", &self.base).finish_non_exhaustive()
     }
 }
+
+/// Five minutes: what issuers give to machines.
+const LIVES_S: i64 = 300;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@
 //! * [`peers`] and [`demo`]: the demonstration, and what stands around the gateway in it.
 //! * [`mod@bench`]: what a request costs, here and at the gateway's peers.
 //! * [`vault`]: a Vault, simulated or real, and what it is prepared with.
+//! * [`secrets`]: every secret that passed, and whether the gateway wrote any of them down.
 //! * [`oidc`]: a real authorization server (npm `oidc-provider`), as a second opinion on tokens.
 //!
 //! Every server binds a free port of the loopback address and ends when its value is dropped.
@@ -34,6 +35,7 @@ pub mod peers;
 mod process;
 pub mod repository;
 pub mod retailer;
+pub mod secrets;
 mod seen;
 mod server;
 mod tls;

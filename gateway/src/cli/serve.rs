@@ -12,8 +12,10 @@ use tokio::runtime::{Handle, Runtime};
 
 use super::Settings;
 use crate::audit::Signer;
+use crate::diagnostic::Diagnostics;
 use crate::edge::{self, Bound};
 use crate::gateway::Gateway;
+use crate::memory::{self, Guarded};
 use crate::reload::Reloader;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Metrics};
@@ -42,17 +44,14 @@ impl Serve {
     }
 
     fn serve(self) -> Result<(), String> {
+        // Before the first secret is read.
+        let guarded = memory::guard();
         let metrics = Arc::new(Metrics::new());
         let (snapshot, warnings) =
             Snapshot::load(&self.settings.config, None, &metrics).map_err(|mistakes| mistakes.to_string())?;
         let settings = Arc::clone(snapshot.settings());
         telemetry::logging::init(settings.log, &settings.log_filter).map_err(|fault| fault.to_string())?;
-        for warning in warnings.iter() {
-            tracing::warn!(%warning, "a file is worth a look");
-        }
-        for insecure in &settings.insecure {
-            tracing::warn!(setting = insecure, "an insecure setting is on");
-        }
+        tell(guarded, &warnings, &settings.insecure);
         let (log, recovery) = audit::Log::open(settings.audit.clone()).map_err(|fault| chain(&fault))?;
         tracing::info!(?recovery, "the audit log is open");
 
@@ -106,6 +105,17 @@ impl Serve {
         notary.block_on(upkeep::leave_vault(&gateway));
         notary.shutdown_background();
         closed
+    }
+}
+
+/// What operators should know before anything is served.
+fn tell(Guarded { no_dumps, locked }: Guarded, warnings: &Diagnostics, insecure: &[String]) {
+    tracing::info!(no_dumps, locked, "the memory of this process is guarded as far as the machine lets it");
+    for warning in warnings.iter() {
+        tracing::warn!(%warning, "a file is worth a look");
+    }
+    for setting in insecure {
+        tracing::warn!(setting, "an insecure setting is on");
     }
 }
 

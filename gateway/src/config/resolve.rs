@@ -89,7 +89,7 @@ impl Resolve<'_> {
             answers,
             lifecycle,
         } = written;
-        let mut insecure = insecure(&listeners, &admin, &issuers, &lifecycle);
+        let mut insecure = insecure(&listeners, &admin, &issuers, &credentials, &lifecycle);
         insecure.extend(insecure_unpublished_contracts.then(|| "insecure_unpublished_contracts".to_owned()));
         let open = vault.as_ref().is_some_and(|vault| vault.insecure_http);
         insecure.extend(open.then(|| "vault.insecure_http".to_owned()));
@@ -307,6 +307,7 @@ fn insecure(
     listeners: &BTreeMap<String, raw::Listener>,
     admin: &raw::Admin,
     issuers: &BTreeMap<String, raw::Issuer>,
+    credentials: &BTreeMap<String, raw::Credential>,
     lifecycle: &raw::Lifecycle,
 ) -> Vec<String> {
     let mut on = Vec::new();
@@ -330,6 +331,9 @@ fn insecure(
             on.push(format!("issuers.{name}.keys.insecure_http"));
         }
     }
+    let plain = |one: &raw::Credential| one.oauth.as_ref().is_some_and(|grant| grant.insecure_http);
+    let plain = credentials.iter().filter(|(_, one)| plain(one));
+    on.extend(plain.map(|(name, _)| format!("credentials.{name}.oauth.insecure_http")));
     if let Some(clock) = lifecycle.insecure_clock {
         on.push(format!("lifecycle.insecure_clock: {clock}"));
     }

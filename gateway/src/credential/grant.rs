@@ -1,4 +1,7 @@
-//! A token of an authorization server as a secret (RFC 6749 section 4.4): one like any other, that ends soon.
+//! A token of an authorization server as a secret: for the gateway itself, or in place of a caller's.
+//!
+//! RFC 6749 section 4.4 for the gateway itself: such a token is a secret like any other, that ends soon. RFC
+//! 8693 in place of a caller's.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +10,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::source::{Exposure, Fetched, SourceFault};
-use crate::oauth::{Granted, Server, ServerSettings};
+use crate::oauth::{Exchange, Granted, OauthFault, Server, ServerSettings};
 
 /// What is asked of which authorization server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +41,32 @@ impl Grant {
         Ok(Self { settings: settings.clone(), server: Arc::new(server) })
     }
 
+    pub(super) const fn settings(&self) -> &GrantSettings {
+        &self.settings
+    }
+
     /// A token for the gateway itself.
     pub(super) async fn own(&self) -> Result<Fetched, SourceFault> {
         let GrantSettings { scopes, audience, .. } = &self.settings;
         let granted = self.server.client_credentials(scopes, audience.as_deref()).await;
         Ok(fetched(granted.map_err(SourceFault::Oauth)?))
+    }
+
+    /// A token in place of `subject`.
+    pub(super) async fn on_behalf_of(&self, subject: &str) -> Result<Fetched, SourceFault> {
+        let GrantSettings { scopes, audience, .. } = &self.settings;
+        let order = Exchange {
+            subject_token: subject,
+            actor_token: None,
+            audience: audience.as_deref(),
+            resource: None,
+            scopes,
+        };
+        let granted = self.server.exchange(&order).await.map_err(|fault| match fault {
+            OauthFault::Refused(code) => SourceFault::NotOnBehalf(code),
+            other => SourceFault::Oauth(other),
+        });
+        Ok(fetched(granted?))
     }
 
     pub(super) fn describe(&self) -> String {

@@ -12,9 +12,9 @@ use http::HeaderName;
 
 use super::edition::{Edition, Form, Unsendable};
 use super::load::CredentialSettings;
+use super::own::Own;
 use super::reading::{Begun, Brought, Reading, Reason};
 use super::rotation::{Offered, Request, Rotation, Standing};
-use super::shown::Shown;
 use super::source::{Fetched, Loan, Source, SourceFault};
 use super::version::{Version, VersionKey};
 
@@ -98,10 +98,10 @@ impl Credential {
     ///
     /// # Errors
     /// There is nothing.
-    pub fn take(self: &Arc<Self>, request: Request) -> Result<Shown, Unavailable> {
+    pub fn take(self: &Arc<Self>, request: Request) -> Result<Own, Unavailable> {
         let taken = self.rotation().take(request, Instant::now());
         match taken {
-            Some(edition) => Ok(Shown::first(self, edition)),
+            Some(edition) => Ok(Own::first(self, edition)),
             None => Err(Unavailable { name: Arc::clone(&self.name), fault: self.reading.fault() }),
         }
     }

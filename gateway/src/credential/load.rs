@@ -8,8 +8,10 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::edition::Form;
-use super::grant::GrantSettings;
+use super::exchanged::OnBehalf;
+use super::grant::{Grant, GrantSettings};
 use super::held::{Credential, CredentialState};
+use super::means::Means;
 use super::reading::Brought;
 use super::reference::Reference;
 use super::source::{Exposure, Source, SourceFault, Sources};
@@ -44,11 +46,13 @@ pub enum Origin {
     Kept(Reference),
     /// A token that an authorization server gives to the gateway itself.
     Granted(GrantSettings),
+    /// A token that it gives in place of the caller's.
+    OnBehalf(GrantSettings),
 }
 
 /// The credentials of one snapshot.
 #[derive(Debug, Default)]
-pub struct Credentials(HashMap<Arc<str>, Arc<Credential>>);
+pub struct Credentials(HashMap<Arc<str>, Means>);
 
 impl Credentials {
     /// The credentials of a configuration; what is in hand of `previous` stays in hand. Blocks on files: for
@@ -65,10 +69,10 @@ impl Credentials {
         let mut found = HashMap::with_capacity(settings.len());
         let mut mistakes = Diagnostics::new();
         for one in settings {
-            let before = previous.and_then(|previous| previous.find(&one.name)).map(Arc::as_ref);
-            match load(one, sources, key, before, &mut mistakes) {
-                Ok(credential) => {
-                    if found.insert(Arc::clone(credential.name()), Arc::new(credential)).is_some() {
+            let before = previous.and_then(|previous| previous.find(&one.name));
+            match means(one, sources, key, before, &mut mistakes) {
+                Ok(means) => {
+                    if found.insert(Arc::clone(means.name()), means).is_some() {
                         let message = format!("the credential `{}` is defined twice", one.name);
                         mistakes.push(Diagnostic::error(one.place.clone(), message));
                     }
@@ -81,7 +85,7 @@ impl Credentials {
 
     /// The credential called `name`; asked at load.
     #[must_use]
-    pub fn find(&self, name: &str) -> Option<&Arc<Credential>> {
+    pub fn find(&self, name: &str) -> Option<&Means> {
         self.0.get(name)
     }
 
@@ -90,10 +94,18 @@ impl Credentials {
         self.0.keys().map(Arc::as_ref)
     }
 
+    /// Those of the gateway's own, which are kept good.
+    fn own(&self) -> impl Iterator<Item = &Arc<Credential>> {
+        self.0.values().filter_map(|means| match means {
+            Means::Own(credential) => Some(credential),
+            Means::OnBehalf(_) => None,
+        })
+    }
+
     /// How each is, by name.
     #[must_use]
     pub fn states(&self) -> Vec<CredentialState> {
-        let mut states: Vec<_> = self.0.values().map(|credential| credential.state()).collect();
+        let mut states: Vec<_> = self.0.values().map(Means::state).collect();
         states.sort_by(|a, b| a.name.cmp(&b.name));
         states
     }
@@ -101,7 +113,7 @@ impl Credentials {
     /// Reads the sources that are due, and returns when that has ended. To be called every second or so.
     pub async fn refresh(&self) {
         let mut readings = tokio::task::JoinSet::new();
-        for credential in self.0.values().map(Arc::clone) {
+        for credential in self.own().map(Arc::clone) {
             readings.spawn(async move { credential.refresh().await });
         }
         while readings.join_next().await.is_some() {}
@@ -112,6 +124,29 @@ impl Credentials {
 fn told(fault: &SourceFault, settings: &CredentialSettings) -> Diagnostic {
     let message = format!("the secret of the credential `{}` {fault}", settings.name);
     Diagnostic::error(settings.place.clone(), message).help(fault.help())
+}
+
+fn means(
+    settings: &CredentialSettings,
+    sources: &Sources<'_>,
+    key: &Arc<VersionKey>,
+    previous: Option<&Means>,
+    mistakes: &mut Diagnostics,
+) -> Result<Means, SourceFault> {
+    if let Origin::OnBehalf(grant) = &settings.origin {
+        if let Some(Means::OnBehalf(same)) = previous
+            && same.is_of(settings, grant)
+        {
+            return Ok(Means::OnBehalf(Arc::clone(same)));
+        }
+        let grant = Grant::new(grant, None)?;
+        return Ok(Means::OnBehalf(Arc::new(OnBehalf::new(settings, grant, key))));
+    }
+    let before = match previous {
+        Some(Means::Own(before)) => Some(before.as_ref()),
+        Some(Means::OnBehalf(_)) | None => None,
+    };
+    load(settings, sources, key, before, mistakes).map(|credential| Means::Own(Arc::new(credential)))
 }
 
 fn load(
@@ -186,6 +221,13 @@ mod tests {
         std::fs::set_permissions(dir.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
     }
 
+    fn own<'a>(credentials: &'a Credentials, name: &str) -> &'a Arc<Credential> {
+        match credentials.find(name).unwrap() {
+            Means::Own(credential) => credential,
+            Means::OnBehalf(_) => panic!("`{name}` is of the gateway's own"),
+        }
+    }
+
     /// What is sent for a file of these bytes, or the message.
     fn sent(bytes: &[u8]) -> Result<String, String> {
         let dir = tempfile::tempdir().unwrap();
@@ -193,7 +235,7 @@ mod tests {
         let (credentials, _) = load_all(dir.path(), &[settings("odoo", "file:key")])
             .map_err(|mistakes| mistakes.iter().next().unwrap().message().to_owned())?;
         let mut headers = HeaderMap::new();
-        credentials.find("odoo").unwrap().take(Request::Repeatable).unwrap().apply(&mut headers);
+        own(&credentials, "odoo").take(Request::Repeatable).unwrap().apply(&mut headers);
         Ok(headers[AUTHORIZATION].to_str().unwrap().to_owned())
     }
 
@@ -277,7 +319,7 @@ mod tests {
             let sources = Sources { base_dir: dir.path(), variable: &environment, vault: None };
             let (credentials, _) =
                 Credentials::load(&[settings("odoo", "file:key")], &sources, &key, None).unwrap();
-            credentials.find("odoo").unwrap().take(Request::Repeatable).unwrap().version()
+            own(&credentials, "odoo").take(Request::Repeatable).unwrap().version()
         };
         let first = version(b"one");
         assert_ne!(version(b"two"), first);

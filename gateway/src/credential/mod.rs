@@ -7,9 +7,12 @@
 //! records name it by name and version. Knows no upstream and no caller.
 
 mod edition;
+mod exchanged;
 mod grant;
 mod held;
 mod load;
+mod means;
+mod own;
 mod reading;
 mod reference;
 mod rotation;
@@ -18,9 +21,12 @@ mod source;
 mod version;
 
 pub use edition::Form;
+pub use exchanged::{Exchanged, OnBehalf};
 pub use grant::GrantSettings;
 pub use held::{Credential, CredentialState, Unavailable};
 pub use load::{CredentialSettings, Credentials, Origin};
+pub use means::Means;
+pub use own::Own;
 pub use reference::{Reference, ReferenceError, VaultReference};
 pub use rotation::{Request, Standing};
 pub use shown::{Shown, is_unknown};

@@ -94,7 +94,7 @@ pub(super) enum Said {
 /// How the rotation stands, for operators.
 #[derive(Debug, Clone)]
 pub struct Standing {
-    /// `empty`, `steady`, `trying`, `aside` or `overlap`.
+    /// `empty`, `steady`, `trying`, `aside` or `overlap`; `callers` where each caller has one of its own.
     pub state: &'static str,
     /// The version that is shown, and since when.
     pub current: Option<(Version, Instant)>,
@@ -106,6 +106,13 @@ pub struct Standing {
     pub retiring: Option<(Version, Instant)>,
     /// Rotations that were completed.
     pub completed: u64,
+}
+
+impl Standing {
+    /// Where there is one for each caller, and none to rotate.
+    pub(super) const fn of_callers() -> Self {
+        Self { state: "callers", current: None, ends: None, next: None, retiring: None, completed: 0 }
+    }
 }
 
 impl Rotation {
@@ -181,11 +188,27 @@ impl Rotation {
             .map(Arc::clone)
     }
 
-    /// The next edition, if it is this one.
-    pub(super) fn next_if(&mut self, version: Version, now: Instant) -> Option<Arc<Edition>> {
+    /// An edition that is next or current, if it is this one.
+    pub(super) fn in_hand(&mut self, version: Version, now: Instant) -> Option<Arc<Edition>> {
         self.expire(now);
         let next = self.next.as_ref().map(|next| &next.held.edition);
-        next.filter(|edition| edition.version() == version).map(Arc::clone)
+        let current = self.current.as_ref().map(|held| &held.edition);
+        next.into_iter().chain(current).find(|edition| edition.version() == version).map(Arc::clone)
+    }
+
+    /// Whether one version came after the other.
+    pub(super) fn is_newer(&self, one: Version, than: Version) -> bool {
+        let in_order = [
+            self.next.as_ref().map(|next| &next.held),
+            self.current.as_ref(),
+            self.retiring.as_ref().map(|retiring| &retiring.held),
+        ];
+        let first = in_order
+            .into_iter()
+            .flatten()
+            .map(|held| held.edition.version())
+            .find(|v| *v == one || *v == than);
+        first == Some(one)
     }
 
     /// Whether an edition newer than `version` is in hand and was read just now: then the source need not be

@@ -1,144 +1,74 @@
-//! What was shown to an upstream, and what did its answer say about it?
-//!
-//! A request shows one edition, and another one if the first is refused. RFC 9110 sections 15.5.2 and
-//! 15.5.4: a request that is refused for its credentials was not carried out, so that sending it again does
-//! nothing twice.
+//! What does a request show to an upstream, and what becomes of it?
 
-use std::fmt;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
-use super::edition::Edition;
-use super::held::Credential;
-use super::rotation::{Rotation, Said, Standing};
+use super::exchanged::Exchanged;
+use super::own::Own;
 use super::version::Version;
 
-/// An edition that a request shows. To be judged by the upstream's answer.
-pub struct Shown {
-    credential: Arc<Credential>,
-    edition: Arc<Edition>,
-    /// What was refused before, and how.
-    refused: Vec<(Version, StatusCode)>,
-    verdict: Verdict,
-}
-
-#[derive(PartialEq, Eq)]
-enum Verdict {
-    Open,
-    Told,
+/// What a request shows. To be judged by the upstream's answer.
+#[derive(Debug)]
+pub enum Shown {
+    /// A secret or token of the gateway's own.
+    Own(Own),
+    /// A token in place of the caller's.
+    OnBehalf(Exchanged),
 }
 
 impl Shown {
-    pub(super) fn first(credential: &Arc<Credential>, edition: Arc<Edition>) -> Self {
-        Self { credential: Arc::clone(credential), edition, refused: Vec::new(), verdict: Verdict::Open }
-    }
-
     /// The credential's name in the files.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.credential.name()
+        match self {
+            Self::Own(own) => own.name(),
+            Self::OnBehalf(exchanged) => exchanged.name(),
+        }
     }
 
     /// Which value of it.
     #[must_use]
     pub fn version(&self) -> Version {
-        self.edition.version()
+        match self {
+            Self::Own(own) => own.version(),
+            Self::OnBehalf(exchanged) => exchanged.version(),
+        }
     }
 
     /// Writes the field, in place of whatever stands there.
     pub fn apply(&self, headers: &mut HeaderMap) {
-        self.edition.apply(&self.credential.header, headers);
+        match self {
+            Self::Own(own) => own.apply(headers),
+            Self::OnBehalf(exchanged) => exchanged.apply(headers),
+        }
     }
 
     /// The upstream has answered with `status`. Gives what to show in another attempt, if there is to be one;
     /// waits no longer than `within` for it.
     pub async fn judged(&mut self, status: StatusCode, within: Duration) -> Option<Self> {
-        let other = if refuses(status) { self.other(within).await } else { None };
-        let Some(edition) = other else {
-            self.told(status);
-            return None;
-        };
-        self.verdict = Verdict::Told;
-        let mut refused = std::mem::take(&mut self.refused);
-        refused.push((self.version(), status));
-        Some(Self { credential: Arc::clone(&self.credential), edition, refused, verdict: Verdict::Open })
-    }
-
-    /// What to show after a refusal. Once anything else there is; and once more the newest if it was the first
-    /// and the older one is refused too: then the upstream has learned of it between the two.
-    async fn other(&self, within: Duration) -> Option<Arc<Edition>> {
-        let version = self.version();
-        match self.refused.as_slice() {
-            [] => self.credential.instead_of(version, within).await,
-            [(first, _)] => self.credential.rotation().next_if(*first, Instant::now()),
-            _ => None,
+        match self {
+            Self::Own(own) => own.judged(status, within).await.map(Self::Own),
+            Self::OnBehalf(exchanged) if is_unknown(status) => {
+                exchanged.instead(within).await.map(Self::OnBehalf)
+            }
+            Self::OnBehalf(_) => None,
         }
     }
 
-    /// The upstream has answered with `status`, and the request cannot be sent again. If it was refused, the
-    /// source is read for those that follow.
+    /// The upstream has answered with `status`, and the request cannot be sent again. If it was refused, those
+    /// that follow show something else.
     pub async fn judged_once(&mut self, status: StatusCode) {
-        self.told(status);
-        if refuses(status) {
-            drop(self.credential.instead_of(self.version(), Duration::ZERO).await);
-        }
-    }
-
-    /// The upstream has answered with `status`, and nothing is sent again.
-    fn told(&mut self, status: StatusCode) {
-        self.verdict = Verdict::Told;
-        let (version, now) = (self.version(), Instant::now());
-        let mut rotation = self.credential.rotation();
-        let before = rotation.standing(now);
-        if refuses(status) {
-            self.told_refused(&mut rotation, status, now);
-        } else {
-            rotation.said(version, Said::Accepted, now);
-            for (other, _) in self.refused.iter().filter(|(other, _)| *other != version) {
-                rotation.said(*other, Said::Refused, now);
-            }
-        }
-        let standing = rotation.standing(now);
-        drop(rotation);
-        self.tell(&before, &standing);
-    }
-
-    /// Everything that was shown was refused.
-    fn told_refused(&self, rotation: &mut Rotation, status: StatusCode, now: Instant) {
-        let all = self.refused.iter().copied().chain([(self.version(), status)]);
-        // Refused alike, for what is asked and not for who asks: that says nothing of any of them.
-        let alike =
-            !self.refused.is_empty() && all.clone().all(|(_, status)| status == StatusCode::FORBIDDEN);
-        for (version, _) in all {
-            if alike {
-                rotation.unsaid(version);
-            } else {
-                rotation.said(version, Said::Refused, now);
-            }
-        }
-    }
-
-    /// Tells the operators what the verdict has changed.
-    fn tell(&self, before: &Standing, after: &Standing) {
-        let credential = self.name();
-        if after.completed != before.completed
-            && let Some((version, _)) = after.current
-        {
-            tracing::info!(credential, %version, "a credential was rotated");
-        }
-        if after.state == "aside"
-            && before.state != "aside"
-            && let Some(version) = after.next
-        {
-            tracing::warn!(credential, %version, "the new version of a credential is refused; the old one serves");
+        match self {
+            Self::Own(own) => own.judged_once(status).await,
+            Self::OnBehalf(exchanged) if is_unknown(status) => exchanged.refused(),
+            Self::OnBehalf(_) => {}
         }
     }
 }
 
 /// Whether an upstream does not take what it was shown.
-const fn refuses(status: StatusCode) -> bool {
+pub(super) const fn refuses(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
@@ -147,191 +77,4 @@ const fn refuses(status: StatusCode) -> bool {
 #[must_use]
 pub const fn is_unknown(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED)
-}
-
-/// No answer came: that says nothing about what was shown, and somebody else tries it.
-impl Drop for Shown {
-    fn drop(&mut self) {
-        if self.verdict == Verdict::Told {
-            return;
-        }
-        let mut rotation = self.credential.rotation();
-        rotation.unsaid(self.edition.version());
-        for (version, _) in &self.refused {
-            rotation.unsaid(*version);
-        }
-    }
-}
-
-impl fmt::Debug for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shown")
-            .field("name", &self.name())
-            .field("version", &self.version())
-            .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::credential::{CredentialSettings, Credentials, Form, Origin, Request, Sources, VersionKey};
-    use crate::diagnostic::Place;
-    use std::path::Path;
-
-    /// A credential in a file, and an upstream that takes what it is told to.
-    struct Bench {
-        folder: tempfile::TempDir,
-        credential: Arc<Credential>,
-    }
-
-    impl Bench {
-        fn new(secret: &str) -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            std::fs::write(folder.path().join("key"), secret).unwrap();
-            let settings = CredentialSettings {
-                name: "odoo".to_owned(),
-                origin: Origin::Kept("file:key".parse().unwrap()),
-                header: http::header::AUTHORIZATION,
-                form: Form::Raw,
-                refresh_every: None,
-                overlap: Duration::from_secs(60),
-                age_max: Duration::from_secs(60),
-                place: Place::file("gateway.yaml"),
-            };
-            let sources = Sources { base_dir: folder.path(), variable: &|_| None, vault: None };
-            let key = Arc::new(VersionKey::random().unwrap());
-            let (all, _) = Credentials::load(&[settings], &sources, &key, None).unwrap();
-            let credential = Arc::clone(all.find("odoo").unwrap());
-            Self { folder, credential }
-        }
-
-        fn write(&self, secret: &str) {
-            write(self.folder.path(), secret);
-        }
-
-        fn take(&self) -> Shown {
-            self.credential.take(Request::Repeatable).unwrap()
-        }
-
-        fn state(&self) -> &'static str {
-            self.credential.state().standing.state
-        }
-
-        /// One request to an upstream that takes only `taken`: the final status, and what was shown.
-        async fn request(&self, taken: &[&str], refusal: StatusCode) -> (StatusCode, Vec<String>) {
-            let mut shown = self.take();
-            let mut seen = vec![sent(&shown)];
-            let answer = |sent: &str| if taken.contains(&sent) { StatusCode::OK } else { refusal };
-            let first = answer(&seen[0]);
-            let Some(mut other) = shown.judged(first, Duration::from_secs(5)).await else {
-                return (first, seen);
-            };
-            seen.push(sent(&other));
-            let second = answer(&seen[1]);
-            assert!(other.judged(second, Duration::ZERO).await.is_none(), "there is no third attempt");
-            (second, seen)
-        }
-    }
-
-    fn write(folder: &Path, secret: &str) {
-        std::fs::write(folder.join("next"), secret).unwrap();
-        std::fs::rename(folder.join("next"), folder.join("key")).unwrap();
-    }
-
-    fn sent(shown: &Shown) -> String {
-        let mut headers = HeaderMap::new();
-        shown.apply(&mut headers);
-        headers[http::header::AUTHORIZATION].to_str().unwrap().to_owned()
-    }
-
-    #[tokio::test]
-    async fn a_refusal_reads_the_source_at_once_and_the_request_is_sent_again() {
-        for refusal in [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN] {
-            let bench = Bench::new("one");
-            assert_eq!(bench.request(&["one"], refusal).await, (StatusCode::OK, vec!["one".into()]));
-            bench.write("two");
-            let expected = (StatusCode::OK, vec!["one".into(), "two".into()]);
-            assert_eq!(bench.request(&["two"], refusal).await, expected);
-            assert_eq!(bench.state(), "overlap");
-            assert_eq!(bench.request(&["two"], refusal).await, (StatusCode::OK, vec!["two".into()]));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_wrong_new_secret_costs_one_attempt_and_no_answer() {
-        let bench = Bench::new("one");
-        bench.write("wrong");
-        bench.credential.rotate().await.unwrap();
-        let expected = (StatusCode::OK, vec!["wrong".into(), "one".into()]);
-        assert_eq!(bench.request(&["one"], StatusCode::UNAUTHORIZED).await, expected);
-        assert_eq!(bench.state(), "aside");
-        let expected = (StatusCode::OK, vec!["one".into()]);
-        assert_eq!(bench.request(&["one"], StatusCode::UNAUTHORIZED).await, expected);
-    }
-
-    #[tokio::test]
-    async fn a_part_of_the_upstream_that_lags_behind_is_shown_the_old_secret() {
-        let bench = Bench::new("one");
-        bench.write("two");
-        bench.credential.rotate().await.unwrap();
-        bench.request(&["two"], StatusCode::UNAUTHORIZED).await;
-        let expected = (StatusCode::OK, vec!["two".into(), "one".into()]);
-        assert_eq!(bench.request(&["one"], StatusCode::UNAUTHORIZED).await, expected);
-        assert_eq!(sent(&bench.take()), "two", "it stays the current one");
-    }
-
-    #[tokio::test]
-    async fn an_upstream_that_learns_of_the_new_secret_between_two_attempts_is_shown_it_again() {
-        let bench = Bench::new("one");
-        bench.write("two");
-        bench.credential.rotate().await.unwrap();
-        let mut first = bench.take();
-        let mut second = first.judged(StatusCode::UNAUTHORIZED, Duration::ZERO).await.unwrap();
-        let mut third = second.judged(StatusCode::FORBIDDEN, Duration::ZERO).await.unwrap();
-        assert_eq!([sent(&first), sent(&second), sent(&third)], ["two", "one", "two"]);
-        assert!(third.judged(StatusCode::OK, Duration::ZERO).await.is_none());
-        assert_eq!((bench.state(), sent(&bench.take())), ("overlap", "two".into()));
-    }
-
-    #[tokio::test]
-    async fn what_is_forbidden_to_every_version_says_nothing_of_any() {
-        let bench = Bench::new("one");
-        bench.write("two");
-        bench.credential.rotate().await.unwrap();
-        let expected = (StatusCode::FORBIDDEN, vec!["two".into(), "one".into(), "two".into()]);
-        assert_eq!(bench.request(&[], StatusCode::FORBIDDEN).await, expected);
-        assert_eq!(bench.state(), "trying");
-        assert_eq!(sent(&bench.take()), "two", "the next request tries it again");
-    }
-
-    #[tokio::test]
-    async fn with_nothing_else_in_hand_or_at_its_source_the_refusal_stands() {
-        let bench = Bench::new("one");
-        let expected = (StatusCode::UNAUTHORIZED, vec!["one".into()]);
-        assert_eq!(bench.request(&[], StatusCode::UNAUTHORIZED).await, expected);
-    }
-
-    #[tokio::test]
-    async fn a_request_without_an_answer_leaves_the_trial_to_another() {
-        let bench = Bench::new("one");
-        bench.write("two");
-        bench.credential.rotate().await.unwrap();
-        let tries = bench.take();
-        assert_eq!((sent(&tries), sent(&bench.take())), ("two".into(), "one".into()));
-        drop(tries);
-        assert_eq!(sent(&bench.take()), "two");
-    }
-
-    #[tokio::test]
-    async fn what_is_sent_once_is_judged_for_those_that_follow() {
-        let bench = Bench::new("one");
-        bench.write("two");
-        let mut shown = bench.credential.take(Request::Once).unwrap();
-        assert_eq!(sent(&shown), "one");
-        shown.judged_once(StatusCode::UNAUTHORIZED).await;
-        // The reading has begun; whoever asks next joins it.
-        bench.credential.rotate().await.unwrap();
-        assert_eq!(sent(&bench.take()), "two");
-    }
 }

@@ -103,6 +103,12 @@ pub enum SourceFault {
     /// The authorization server does not give it.
     #[error("is not to be had: {0}")]
     Oauth(OauthFault),
+    /// The authorization server does not let the gateway act for this caller.
+    #[error("is not given on behalf of this caller: {0}")]
+    NotOnBehalf(&'static str),
+    /// The caller has shown no token that could be exchanged.
+    #[error("is given on behalf of a token, and the caller has shown none")]
+    NoSubject,
     /// Nothing.
     #[error("is empty")]
     Empty,
@@ -134,6 +140,8 @@ impl SourceFault {
                 OauthFault::Refused(_) => "token-refused",
                 _ => "token-unavailable",
             },
+            Self::NotOnBehalf(_) => "not-on-behalf",
+            Self::NoSubject => "no-subject",
             Self::Empty => "empty",
             Self::Unsendable => "unsendable",
             Self::NoColon => "no-colon",
@@ -152,6 +160,8 @@ impl SourceFault {
             Self::Vault(_) => "ask Vault: vault kv get, vault token capabilities",
             Self::Server(_) => "say where the authorization server is, over https",
             Self::Oauth(_) => "ask the authorization server what it has against this client",
+            Self::NotOnBehalf(_) => "let the gateway's client exchange tokens for this audience",
+            Self::NoSubject => "ask for a token in each alternative of the operation's security",
             Self::NoField(_) => "the fields are named after `#`",
             Self::Empty => "write the secret, and nothing else",
             Self::Unsendable => "one line of printable ASCII is wanted; one line end after it is ignored",
@@ -175,7 +185,7 @@ impl Source {
                 let vault = sources.vault.ok_or(SourceFault::NoVault)?;
                 Self::Vault { vault: Arc::clone(vault), at: at.clone() }
             }
-            Origin::Granted(settings) => {
+            Origin::Granted(settings) | Origin::OnBehalf(settings) => {
                 let before = previous.and_then(|previous| match previous {
                     Self::Granted(grant) => Some(grant),
                     Self::File(_) | Self::Variable(_) | Self::Vault { .. } => None,

@@ -19,7 +19,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 
 use super::body::BodyFault;
 use super::{Connection, answer};
-use crate::credential::{Request, Shown};
+use crate::credential::Shown;
 use crate::exchange::{self, Cleared, Served};
 use crate::gateway::Gateway;
 use crate::rejection::Rejection;
@@ -114,8 +114,10 @@ impl ProxyHttp for Phases {
     ) -> pingora::Result<()> {
         let streaming = streaming(progress)?;
         let route = &streaming.cleared.route;
-        let shown = route.credential().map(|credential| credential.take(Request::Once)).transpose();
-        streaming.shown = shown.map_err(|unavailable| refuse(Rejection::Credential(unavailable)))?;
+        if let Some(credential) = route.credential() {
+            let shown = exchange::show(credential, session.req_header()).await;
+            streaming.shown = Some(shown.map_err(refuse)?);
+        }
         if let Some(shown) = &streaming.shown {
             streaming.trail.shows(shown);
         }

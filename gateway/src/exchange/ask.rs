@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode};
 use super::Cleared;
 use crate::contract::CheckedRequest;
 use crate::credential::{self, Request, Shown};
+use crate::identity::token_of;
 use crate::rejection::Rejection;
 use crate::trail::Trail;
 use crate::upstream::{Call, Reply, UpstreamError};
@@ -25,10 +26,11 @@ pub(super) async fn ask(
     let begun = Instant::now();
     let deadline = begun.checked_add(cleared.route.operation().settings().deadline).unwrap_or(begun);
     let credential = cleared.route.credential();
-    let shown = credential.map(|credential| credential.take(Request::Repeatable)).transpose();
-    let Some(mut shown) = shown.map_err(Rejection::Credential)? else {
+    let Some(credential) = credential else {
         return recorded(cleared, trail, once(cleared, checked, parts, None, trail, deadline).await);
     };
+    let shown = credential.take(Request::Repeatable, token_of(parts)).await;
+    let mut shown = shown.map_err(Rejection::Credential)?;
     trail.shows(&shown);
     let reply = once(cleared, checked, parts, Some(&shown), trail, deadline).await;
     let mut reply = recorded(cleared, trail, reply)?;

@@ -101,6 +101,13 @@ pub(super) fn shown(request: &Parts) -> Result<Option<Shown<'_>>, RequestFault> 
     if is_token68(token) { Ok(Some(Shown { scheme, token })) } else { Err(RequestFault::Malformed) }
 }
 
+/// The token that a request shows, as its client wrote it; nothing when it shows none in a way that is accepted.
+/// Of a request whose caller was identified by one this is the token that was verified.
+#[must_use]
+pub fn token_of(request: &Parts) -> Option<&str> {
+    shown(request).ok().flatten().map(|shown| shown.token)
+}
+
 fn has_token(query: &str) -> bool {
     query.split('&').any(|pair| {
         let name = pair.split_once('=').map_or(pair, |(name, _)| name);

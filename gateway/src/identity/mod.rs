@@ -21,7 +21,7 @@ mod sign_in;
 mod token;
 
 pub use attribute::AttributeValue;
-pub use authorization::{AuthScheme, RequestFault};
+pub use authorization::{AuthScheme, RequestFault, token_of};
 pub use caller::{Asked, Caller, Connected, Demand, Identities};
 pub use callers::{
     Actors, AnswerCheck, AnswerChecks, CallerProfile, Callers, CertificateProof, ClaimProof, Kind, KindRules,

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::audit::{Redaction, Strength};
 use crate::contract::{self, Catalogue, Operation, Strictness, Target};
-use crate::credential::{Credential, Credentials, Shown};
+use crate::credential::{Credentials, Means, Shown};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::identity::{self, AnswerCheck, AnswerChecks, Asked, Bound, Caller, Demand, SignIn};
 use crate::quota::{OperationLimit, OperationLimits};
@@ -25,7 +25,7 @@ pub struct Route {
     /// The scopes that would suffice, with spaces between.
     scopes: String,
     upstream: Arc<Upstream>,
-    credential: Option<Arc<Credential>>,
+    credential: Option<Means>,
     allowed: incoming::Allowed,
     limits: Option<Arc<OperationLimits>>,
     redaction: Redaction,
@@ -73,7 +73,18 @@ fn route(
         None => None,
         Some(wanted) => {
             let credential = credentials.find(wanted);
-            Some(credential.ok_or_else(|| mistake(format!("credential `{wanted}` is not in gateway.yaml")))?)
+            let means =
+                credential.ok_or_else(|| mistake(format!("credential `{wanted}` is not in gateway.yaml")))?;
+            if matches!(means, Means::OnBehalf(_)) && !asked(operation).iter().all(|one| one.token) {
+                let message =
+                    format!("`{name}` is called on behalf of its caller, and serves some without a token");
+                let help = format!(
+                    "ask for a token in each alternative of its security, or give `{}` a credential that is not `on_behalf`",
+                    settings.upstream
+                );
+                return Err(mistake(message).help(help));
+            }
+            Some(means)
         }
     };
     let declared = operation.response_header_names();
@@ -190,7 +201,7 @@ impl Route {
 
     /// What the upstream is shown.
     #[must_use]
-    pub const fn credential(&self) -> Option<&Arc<Credential>> {
+    pub const fn credential(&self) -> Option<&Means> {
         self.credential.as_ref()
     }
 

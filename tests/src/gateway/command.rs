@@ -27,12 +27,15 @@ pub async fn run(arguments: &[&str]) -> Finished {
         .await
         .expect("waiting does not fail")
         .unwrap_or_else(|e| panic!("{}: {e}", program().display()));
-    Finished {
+    let finished = Finished {
         success: output.status.success(),
         code: output.status.code(),
         output: String::from_utf8_lossy(&output.stdout).into_owned(),
         errors: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    };
+    super::holds_no_secret("what a command prints", &finished.output);
+    super::holds_no_secret("what a command says is wrong", &finished.errors);
+    finished
 }
 
 /// The gateway that was built into the folder of the running test or program.

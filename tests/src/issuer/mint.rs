@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::keys::{SigningKey, base64url};
+use crate::secrets;
 
 /// A token being made. Each call changes one thing; [`Mint::sign`] ends it.
 #[derive(Clone)]
@@ -162,7 +163,9 @@ impl Mint {
         if self.tampered {
             signature[0] ^= 1;
         }
-        format!("{message}.{}", base64url(&signature))
+        let token = format!("{message}.{}", base64url(&signature));
+        secrets::note(&token);
+        token
     }
 }
 

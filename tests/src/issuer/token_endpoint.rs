@@ -1,9 +1,14 @@
-//! Who may have which token? The client credentials grant (RFC 6749 section 4.4), and nothing else.
+//! Who may have which token? The client credentials grant (RFC 6749 section 4.4), and token exchange (RFC 8693)
+//! for the issuer's own tokens.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use std::sync::atomic::Ordering;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::Shared;
@@ -33,9 +38,11 @@ pub(super) fn answer(shared: &Shared, request: &Received) -> (u16, Value) {
 fn grant(shared: &Shared, request: &Received) -> Result<Value, &'static str> {
     let form = form_pairs(&String::from_utf8_lossy(&request.body));
     let client = authenticate(shared, request, &form).ok_or("invalid_client")?;
-    if form.get("grant_type").map(String::as_str) != Some("client_credentials") {
-        return Err("unsupported_grant_type");
-    }
+    let subject = match form.get("grant_type").map(String::as_str) {
+        Some("client_credentials") => None,
+        Some("urn:ietf:params:oauth:grant-type:token-exchange") => Some(subject(&form)?),
+        _ => return Err("unsupported_grant_type"),
+    };
     let asked: Vec<String> = match form.get("scope") {
         Some(scope) => scope.split_ascii_whitespace().map(str::to_owned).collect(),
         None => client.scopes.clone(),
@@ -48,7 +55,34 @@ fn grant(shared: &Shared, request: &Received) -> Result<Value, &'static str> {
     for (name, value) in client.claims {
         mint = mint.claim(&name, value);
     }
-    Ok(json!({"access_token": mint.sign(), "token_type": "Bearer", "expires_in": 300, "scope": scope}))
+    if let Some(subject) = subject {
+        // RFC 8693 section 4.1: who acts for the subject.
+        mint = mint.subject(&subject).claim("act", json!({"sub": client.id}));
+    }
+    if let Some(audience) = form.get("audience") {
+        mint = mint.claim("aud", json!(audience));
+    }
+    let lives_s = shared.lives_s.load(Ordering::Relaxed);
+    mint = mint.claim("exp", json!(Timestamp::now().as_second() + lives_s));
+    Ok(json!({
+        "access_token": mint.sign(),
+        "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "token_type": "Bearer",
+        "expires_in": lives_s,
+        "scope": scope,
+    }))
+}
+
+/// The subject of the token that is to be exchanged. Whoever calls itself `suspended` is not acted for.
+fn subject(form: &BTreeMap<String, String>) -> Result<String, &'static str> {
+    let claims = form.get("subject_token").and_then(|token| token.split('.').nth(1));
+    let claims = claims.and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok()).ok_or("invalid_request")?;
+    let claims: Value = serde_json::from_slice(&claims).or(Err("invalid_request"))?;
+    match claims["sub"].as_str() {
+        None => Err("invalid_request"),
+        Some("suspended") => Err("invalid_grant"),
+        Some(subject) => Ok(subject.to_owned()),
+    }
 }
 
 /// RFC 6749 section 2.3.1: HTTP Basic, or both values in the body.

@@ -51,7 +51,7 @@ impl Resolve<'_> {
         })
     }
 
-    fn oauth_client(&mut self, at: &str, written: &raw::OauthClient) -> Option<ClientSettings> {
+    pub(super) fn oauth_client(&mut self, at: &str, written: &raw::OauthClient) -> Option<ClientSettings> {
         let raw::OauthClient { id, secret, secret_in_form, private_key, key_id, certificate } = written;
         let authentication = match (secret, private_key, certificate) {
             (Some(secret), None, None) => {
@@ -102,7 +102,7 @@ impl Resolve<'_> {
             }
             Reference::Vault(_) => {
                 let help = "use `file:PATH` or `env:NAME`; Vault's agent can write the file";
-                self.error(at, "what issuers are shown does not come from Vault", help);
+                self.error(at, "what authorization servers are shown does not come from Vault", help);
                 return None;
             }
             Reference::Env { name } => ReadSecret::new(&format!("env:{name}"), move || {
