@@ -19,7 +19,7 @@ use crate::contract::{Matched, ResponseFault, Strictness, Target};
 use crate::credential::{Means, Request, Shown};
 use crate::edge::{self, Answer, BodyFault, Connection, HeadFault, Held};
 use crate::gateway::Gateway;
-use crate::identity::{AuthScheme, Caller, Connected, token_of};
+use crate::identity::{AuthScheme, Caller, Connected, Suspicion, token_of};
 use crate::policy::Permit;
 use crate::quota::Admission;
 use crate::rejection::Rejection;
@@ -129,13 +129,14 @@ async fn clear(
     trail.matched(&route, &target);
     let entry = snapshot.enter(&matched, trail)?;
 
-    let caller = identify(parts, snapshot, connection, &route, trail).await;
-    let caller = caller.map_err(|refused| match entry {
+    let identified = identify(parts, gateway, snapshot, connection, &route, trail).await;
+    let (caller, suspicions) = identified.map_err(|refused| match entry {
         Entry::Open => refused,
         // Whom its waivers are for is told to nobody else.
         Entry::Waived => Rejection::Retired(Retired::Stranger),
     })?;
     trail.identified(&caller);
+    trail.suspected(gateway, &suspicions);
     snapshot.stay(&caller, &matched, trail)?;
 
     let permit = authorise(snapshot, &caller, &matched, &route, &target, trail);
@@ -149,14 +150,15 @@ async fn clear(
     Ok(Cleared { target, matched, route, caller, _permit: permit, _admission: admission })
 }
 
-/// Who calls, as the operation asks to have it proved.
+/// Who calls, as the operation asks to have it proved, and what is odd about it.
 async fn identify(
     parts: &Parts,
+    gateway: &Gateway,
     snapshot: &Snapshot,
     connection: &Connection,
     route: &Route,
     trail: &Trail,
-) -> Result<Caller, Rejection> {
+) -> Result<(Caller, Vec<Suspicion>), Rejection> {
     let trust = snapshot.client_trust(connection.listener());
     let certificate =
         connection.certificate(trust.as_deref(), trail.began()).map_err(Rejection::Certificate)?;
@@ -164,11 +166,12 @@ async fn identify(
     let place = AuthScheme::of(parts).filter(|scheme| *scheme == AuthScheme::Dpop);
     let origin = place.and_then(|_| snapshot.origin(parts, connection));
     let connected = Connected { certificate, origin: origin.as_ref() };
-    snapshot
-        .identities()
-        .identify(route.demand(), parts, connected, trail.now())
-        .await
-        .map_err(|error| Rejection::Identity(error.for_want_of(connection.unusable(), &route.demand().asked)))
+    let identified = snapshot.identities().identify(route.demand(), parts, connected, trail.now()).await;
+    let caller = identified.map_err(|error| {
+        Rejection::Identity(error.for_want_of(connection.unusable(), &route.demand().asked))
+    })?;
+    let suspicions = gateway.sharing.note(&caller, certificate.map(Arc::as_ref), trail.now());
+    Ok((caller, suspicions))
 }
 
 /// Kind, then scopes, then the sign-in, then policy: the cheap and plain reasons first.

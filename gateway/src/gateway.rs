@@ -12,6 +12,7 @@ use crate::audit;
 use crate::config::EdgeLimits;
 use crate::edge::{Buffered, Slots};
 use crate::handshake::Tallies;
+use crate::identity::Sharing;
 use crate::keyring::Keyring;
 use crate::reload::ReloadFault;
 use crate::snapshot::Snapshot;
@@ -44,6 +45,8 @@ pub struct Gateway {
     pub(crate) handshakes: Tallies,
     /// Keeps a flood of equal events out of the log.
     pub(crate) repeats: Repeats,
+    /// Who came with which credential.
+    pub(crate) sharing: Sharing,
 }
 
 impl Gateway {
@@ -70,6 +73,7 @@ impl Gateway {
             node,
             handshakes: Tallies::default(),
             repeats: Repeats::new(REPEATS_PERIOD),
+            sharing: Sharing::new(),
         }
     }
 

@@ -102,6 +102,7 @@ async fn record(gateway: &Gateway, told: &Repeated, shown: Option<Shown>) {
             ends: shown.ends,
             names: Vec::new(),
         }),
+        suspicions: Vec::new(),
         call: CallPart {
             method: String::new(),
             target: Redacted::unmatched("", ""),

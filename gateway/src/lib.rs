@@ -10,7 +10,8 @@
 //! |---|---|---|
 //! | [`contract`] | what is called | no other room |
 //! | [`oauth`] | how the gateway is itself a client of an authorization server | no other room |
-//! | [`identity`] | who calls | oauth |
+//! | [`revocation`] | which good proofs are worth nothing any more | no other room |
+//! | [`identity`] | who calls | oauth, revocation |
 //! | [`retirement`] | whether what is deprecated may still be called | identity, contract |
 //! | [`policy`] | whether they may | identity, contract |
 //! | [`quota`] | how often | identity, contract |
@@ -68,6 +69,7 @@ pub mod quota;
 pub mod rejection;
 pub mod reload;
 pub mod retirement;
+pub mod revocation;
 pub mod snapshot;
 pub mod status;
 pub mod telemetry;

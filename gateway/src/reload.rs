@@ -4,6 +4,8 @@
 //! that works the same on local disks, network mounts and the symbolic links of Kubernetes, needs no
 //! list of special cases, and two equal looks in a row are the pause that lets a writer finish.
 
+mod revocations;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+
+pub use revocations::follow_revocations;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::gateway::Gateway;

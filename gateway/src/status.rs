@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use crate::admin::{
     AddressStatus, AuditStatus, BrownoutStatus, ContractStatus, CredentialStatus, ExpiryStatus, IssuerStatus,
-    ReloadFault, RetiringStatus, SnapshotStatus, StatusReport, TroubleStatus, UnsignedStatus, UpstreamStatus,
-    UsageStatus, VaultStatus,
+    ReloadFault, RetiringStatus, RevocationStatus, SnapshotStatus, StatusReport, TroubleStatus,
+    UnsignedStatus, UpstreamStatus, UsageStatus, VaultStatus,
 };
 use crate::audit::Health;
 use crate::contract::Contract;
@@ -64,6 +64,7 @@ pub fn report(gateway: &Gateway) -> StatusReport {
         insecure: snapshot.settings().insecure.clone(),
         issuers,
         vault: snapshot.vault().map(|vault| self::vault(vault, now)),
+        revocations: revocations(&snapshot),
         audit: AuditStatus {
             records: log.size,
             failures: gateway.metrics().audit_failures(),
@@ -114,6 +115,11 @@ fn vault(vault: &Vault, now: Timestamp) -> VaultStatus {
         logins: state.logins,
         renewals: state.renewals,
     }
+}
+
+fn revocations(snapshot: &Snapshot) -> RevocationStatus {
+    let count = snapshot.revocations().count();
+    RevocationStatus { written: count.written, ordered: count.ordered }
 }
 
 fn usage(gateway: &Gateway) -> Option<UsageStatus> {

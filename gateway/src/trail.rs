@@ -21,7 +21,7 @@ use crate::contract::{Contract, Field, NoMatch, RequestFault, ResponseFault, Tar
 use crate::credential::Shown;
 use crate::edge::{self, Answer, Connection};
 use crate::gateway::Gateway;
-use crate::identity::{Actor, AuthScheme, Caller, IdentityError, Origin, Stranger};
+use crate::identity::{Actor, AuthScheme, Caller, IdentityError, Origin, Stranger, Suspicion};
 use crate::policy::{Permit, PolicyRefusal};
 use crate::quota::Standing;
 use crate::rejection::{Fault, Offer, Rejection};
@@ -115,6 +115,7 @@ impl Trail {
             listener,
             caller: None,
             certificate: None,
+            suspicions: Vec::new(),
             call,
             decision: Decision {
                 outcome: Outcome::Failed,
@@ -272,6 +273,19 @@ impl Trail {
     /// It is answered without an operation.
     pub(crate) const fn served_as(&mut self, reason: &'static str) {
         self.served = reason;
+    }
+
+    /// The caller's credential looks as if it were shared: told, and nobody is refused for it.
+    pub(crate) fn suspected(&mut self, gateway: &Gateway, suspicions: &[Suspicion]) {
+        for suspicion in suspicions {
+            let code = suspicion.as_str();
+            self.record.suspicions.push(code.to_owned());
+            gateway.metrics().suspected(code);
+            if let Some(more) = gateway.repeats.admit(code, self.began) {
+                let caller = self.record.caller.as_ref().map(|caller| caller.id.as_str());
+                tracing::warn!(suspicion = code, caller, more, "a credential looks as if it were shared");
+            }
+        }
     }
 
     /// Policy permits it.

@@ -41,6 +41,7 @@ mod raw;
 mod readme;
 mod refusals;
 mod reload;
+mod revocation;
 mod stop;
 mod streamed;
 mod trust;

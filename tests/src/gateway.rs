@@ -149,6 +149,12 @@ impl Gateway {
         client.send(order).await
     }
 
+    /// A client of the admin listener.
+    #[must_use]
+    pub fn admin_client(&self) -> Client {
+        Client::of_admin(self.admin())
+    }
+
     /// `/status`.
     pub async fn status(&self) -> Value {
         self.admin_page("/status").await.json()

@@ -5,12 +5,13 @@
 
 mod orders;
 mod report;
+mod revocations;
 mod server;
 
 pub use orders::{Order, OrderFault, Orders};
 pub use report::{
     AddressStatus, AuditStatus, BrownoutStatus, ContractStatus, CredentialStatus, ExpiryStatus, IssuerStatus,
-    ReloadFault, RetiringStatus, SnapshotStatus, StatusReport, TroubleStatus, UnsignedStatus, UpstreamStatus,
-    UsageStatus, VaultStatus,
+    ReloadFault, RetiringStatus, RevocationStatus, SnapshotStatus, StatusReport, TroubleStatus,
+    UnsignedStatus, UpstreamStatus, UsageStatus, VaultStatus,
 };
-pub use server::{Report, serve};
+pub use server::{Asked, Report, serve};

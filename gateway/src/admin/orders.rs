@@ -60,10 +60,15 @@ pub(super) async fn from_an_operator(request: Request, next: Next) -> Response {
     (StatusCode::FORBIDDEN, Json(json!({ "error": told }))).into_response()
 }
 
+/// Whether what only reads comes from a program too: nobody else is told what operators see.
+pub(super) fn is_addressed(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|value| value.to_str().ok());
+    !headers.contains_key("origin") && host.is_some_and(is_address)
+}
+
 fn is_from_a_program(headers: &HeaderMap) -> bool {
     let json = headers.get(CONTENT_TYPE).is_some_and(|value| value == "application/json");
-    let host = headers.get(HOST).and_then(|value| value.to_str().ok());
-    json && !headers.contains_key("origin") && host.is_some_and(is_address)
+    json && is_addressed(headers)
 }
 
 fn is_address(host: &str) -> bool {

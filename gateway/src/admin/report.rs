@@ -30,6 +30,8 @@ pub struct StatusReport {
     pub issuers: Vec<IssuerStatus>,
     /// Vault; absent where `gateway.yaml` names none.
     pub vault: Option<VaultStatus>,
+    /// How much is revoked.
+    pub revocations: RevocationStatus,
     /// The audit log.
     pub audit: AuditStatus,
     /// The counts of who still uses what; absent where nothing is counted.
@@ -138,6 +140,15 @@ pub struct VaultStatus {
     pub logins: u64,
     /// Renewals of tokens since the start.
     pub renewals: u64,
+}
+
+/// How many entries of revocations there are.
+#[derive(Debug, Clone, Serialize)]
+pub struct RevocationStatus {
+    /// In `policies/revocations.yaml`.
+    pub written: usize,
+    /// By order of the admin listener.
+    pub ordered: usize,
 }
 
 /// The audit log.

@@ -1,5 +1,6 @@
 //! Which question is asked at which path, and how is it answered?
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use tokio::net::TcpListener;
 
 use super::orders::{self, Orders};
 use super::report::StatusReport;
+use super::revocations;
+use crate::revocation::Revocations;
 use crate::telemetry::Metrics;
 
 /// Makes a report of this moment. It is called for each question and must not wait for anything.
@@ -28,30 +31,42 @@ pub type Report = Arc<dyn Fn() -> StatusReport + Send + Sync>;
 /// The listener fails.
 pub async fn serve(
     listener: TcpListener,
-    report: Report,
-    orders: Orders,
-    metrics: Arc<Metrics>,
+    asked: Asked,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let ordered = Router::new()
         .route("/credentials/{name}/rotate", post(orders::rotate))
         .route_layer(middleware::from_fn(orders::from_an_operator))
-        .with_state(orders);
+        .with_state(asked.orders.clone());
     let routes = Router::new()
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
         .route("/metrics", get(numbers))
         .route("/status", get(status))
-        .with_state(Asked { report, metrics })
+        .merge(revocations::routes())
+        .with_state(asked)
         .merge(ordered)
         .layer(middleware::map_response(guard));
     axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
 }
 
+/// What questions are answered from, and what orders change.
 #[derive(Clone)]
-struct Asked {
-    report: Report,
-    metrics: Arc<Metrics>,
+pub struct Asked {
+    /// Makes the report.
+    pub report: Report,
+    /// What else may be ordered.
+    pub orders: Orders,
+    /// The numbers.
+    pub metrics: Arc<Metrics>,
+    /// What is revoked.
+    pub revocations: Arc<Revocations>,
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked").finish_non_exhaustive()
+    }
 }
 
 /// The process answers: that is all there is to being alive. Anything more would have it killed for
@@ -102,7 +117,7 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 #[cfg(test)]
 mod tests {
     use super::super::orders::{Order, OrderFault};
-    use super::super::report::{AuditStatus, IssuerStatus, ReloadFault, SnapshotStatus};
+    use super::super::report::{AuditStatus, IssuerStatus, ReloadFault, RevocationStatus, SnapshotStatus};
     use super::*;
     use crate::diagnostic::{Diagnostic, Place};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -125,6 +140,7 @@ mod tests {
             }],
             vault: None,
             audit: AuditStatus { records: 1, failures: 0, checkpoint_size: None, unsigned: None },
+            revocations: RevocationStatus { written: 0, ordered: 0 },
             usage: None,
             upstreams: Vec::new(),
             expiries: Vec::new(),
@@ -147,14 +163,23 @@ mod tests {
         Orders { rotate }
     }
 
+    fn asked(not_ready: &'static [&'static str]) -> Asked {
+        let report: Report = Arc::new(move || report(not_ready));
+        Asked {
+            report,
+            orders: rotates_odoo(),
+            metrics: Arc::new(Metrics::new()),
+            revocations: Arc::default(),
+        }
+    }
+
     /// Status, head and body of the answer to one request.
     async fn ask(request: &str, not_ready: &'static [&'static str]) -> (u16, String, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let done = async { stopped.await.unwrap() };
-        let report: Report = Arc::new(|| report(not_ready));
-        let serving = tokio::spawn(serve(listener, report, rotates_odoo(), Arc::new(Metrics::new()), done));
+        let serving = tokio::spawn(serve(listener, asked(not_ready), done));
         let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
         let (request, fields) = request.split_once('\n').unwrap_or((request, "Host: a\r\n"));
         let request = format!("{request} HTTP/1.1\r\n{fields}Connection: close\r\n\r\n");

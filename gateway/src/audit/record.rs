@@ -32,6 +32,9 @@ pub struct Record {
     /// The client certificate that identified nobody, or ended the handshake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificatePart>,
+    /// What is odd about how the caller proved itself, by fixed codes. Nobody is refused for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspicions: Vec<String>,
     /// What was called.
     pub call: CallPart,
     /// What became of it.
@@ -354,6 +357,7 @@ mod tests {
                 certificate: part[1].then(|| CertificatePart {
                     sha256: text(1), issuer_sha256: some(2), ends: None, names: vec![text(3)],
                 }),
+                suspicions: if part[1] { vec![text(6)] } else { vec![] },
                 call: CallPart {
                     method: text(8),
                     target: samples::redacted(&texts[9]),

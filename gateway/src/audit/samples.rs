@@ -50,6 +50,7 @@ pub(super) fn record(n: u64) -> Record {
         listener: "public".into(),
         caller: None,
         certificate: None,
+        suspicions: vec![],
         call: CallPart {
             method: "GET".into(),
             target: redacted(&format!("/orders/{n}")),

@@ -12,7 +12,7 @@ use crate::quota::Limits;
 use crate::retirement::Retirement;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
-use crate::{config, contract, policy};
+use crate::{config, contract, policy, revocation};
 
 /// Print the JSON Schemas of the YAML files, for editors, and the Cedar schema of the policies.
 ///
@@ -41,6 +41,8 @@ enum Name {
     Limits,
     /// policies/lifecycle.yaml
     Lifecycle,
+    /// policies/revocations.yaml
+    Revocations,
     /// policies/tests/*.yaml
     PolicyTests,
     /// policies/contract-rules.yaml
@@ -87,6 +89,7 @@ fn json(name: Name) -> Value {
         Name::Callers => Callers::schema(),
         Name::Limits => Limits::schema(),
         Name::Lifecycle => Retirement::schema(),
+        Name::Revocations => revocation::schema(),
         Name::PolicyTests => policy::test_schema(),
         Name::ContractRules => contract::lint::Rules::schema(),
         Name::XGateway => contract::extension_schema(),
@@ -104,6 +107,7 @@ fn write(folder: &std::path::Path) -> ExitCode {
         (Name::Callers, "callers.schema.json"),
         (Name::Limits, "limits.schema.json"),
         (Name::Lifecycle, "lifecycle.schema.json"),
+        (Name::Revocations, "revocations.schema.json"),
         (Name::PolicyTests, "policy-tests.schema.json"),
         (Name::ContractRules, "contract-rules.schema.json"),
         (Name::XGateway, "x-gateway.schema.json"),

@@ -16,7 +16,7 @@ use crate::diagnostic::Diagnostics;
 use crate::edge::{self, Bound};
 use crate::gateway::Gateway;
 use crate::memory::{self, Guarded};
-use crate::reload::Reloader;
+use crate::reload::{Reloader, follow_revocations};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Metrics};
 use crate::vault::VaultFault;
@@ -86,8 +86,15 @@ impl Serve {
                 // Until the very end: that it stops, and what it still waits for, is told here.
                 let never = std::future::pending();
                 let orders = orders::of(&gateway);
-                tokio::spawn(admin::serve(admin, report, orders, Arc::clone(gateway.metrics()), never));
+                let asked = admin::Asked {
+                    report,
+                    orders,
+                    metrics: Arc::clone(gateway.metrics()),
+                    revocations: Arc::clone(gateway.current().revocations()),
+                };
+                tokio::spawn(admin::serve(admin, asked, never));
                 tokio::spawn(reloader.run(stopping()));
+                tokio::spawn(follow_revocations(Arc::clone(&gateway), stopping()));
                 tokio::spawn(upkeep::run(Arc::clone(&gateway), move || announce(&ready), stopping()));
                 tokio::spawn(upkeep::keep_keyring(Arc::clone(&gateway), stopping()));
                 tokio::spawn(upkeep::keep_credentials(Arc::clone(&gateway), stopping()));

@@ -125,6 +125,7 @@ impl Resolve<'_> {
             upstreams: upstreams.into_iter().collect::<Option<_>>()?,
             credentials: credentials.into_iter().collect::<Option<_>>()?,
             vault,
+            revocations: audit.directory.with_file_name(default::REVOCATIONS),
             audit,
             audit_transit,
             usage,

@@ -50,6 +50,8 @@ pub struct Settings {
     pub audit: LogSettings,
     /// The key of Vault that signs them, if one does.
     pub audit_transit: Option<TransitKey>,
+    /// Where orders to revoke are kept.
+    pub revocations: PathBuf,
     /// Where it is counted who still uses what, if it is.
     pub usage: Option<UsageSettings>,
     /// Where it is written which certificates callers have shown.
@@ -191,6 +193,8 @@ pub(super) mod default {
     pub(crate) const KEYRING: &str = "keyring";
     /// In that folder.
     pub(crate) const PARTNERS: &str = "partners.json";
+    /// Likewise: what was ordered is kept with what was recorded.
+    pub(crate) const REVOCATIONS: &str = "revocations.json";
     /// What is done once a year is seen again before it is forgotten.
     pub(crate) const USAGE_DAYS: u32 = 400;
     /// The usual port of an admin listener in this field; loopback, because it has no access control.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use http::request::Parts;
 use jiff::Timestamp;
 
+use crate::revocation::Revocations;
+
 use super::authorization;
 use super::callers::{CallerProfile, Callers, Found, FoundToken, Kind};
 use super::certificate::ClientCertificate;
@@ -17,13 +19,14 @@ use super::error::{IdentityError, Stranger};
 use super::origin::Origin;
 use super::possession::{self, Bound, PossessionFault};
 use super::sign_in::SignIn;
-use super::token::{Issuers, Token};
+use super::token::{Issuers, Token, TokenFault};
 
 /// Everything by which callers of one snapshot are told.
 #[derive(Debug)]
 pub struct Identities {
     callers: Callers,
     issuers: Arc<Issuers>,
+    revocations: Arc<Revocations>,
     dpop: Dpop,
 }
 
@@ -152,10 +155,16 @@ enum Held<'a> {
 }
 
 impl Identities {
-    /// The callers of a snapshot, the issuers that outlive it, and what is asked of proofs of possession.
+    /// The callers of a snapshot, the issuers and revocations that outlive it, and what is asked of proofs of
+    /// possession.
     #[must_use]
-    pub const fn new(callers: Callers, issuers: Arc<Issuers>, dpop: Dpop) -> Self {
-        Self { callers, issuers, dpop }
+    pub const fn new(
+        callers: Callers,
+        issuers: Arc<Issuers>,
+        dpop: Dpop,
+        revocations: Arc<Revocations>,
+    ) -> Self {
+        Self { callers, issuers, revocations, dpop }
     }
 
     /// What judges proofs of possession.
@@ -168,6 +177,12 @@ impl Identities {
     #[must_use]
     pub const fn issuers(&self) -> &Arc<Issuers> {
         &self.issuers
+    }
+
+    /// What is revoked.
+    #[must_use]
+    pub const fn revocations(&self) -> &Arc<Revocations> {
+        &self.revocations
     }
 
     /// Everyone who may call.
@@ -247,6 +262,10 @@ impl Identities {
             return Ok(None);
         };
         let token = self.issuers.verify(shown.token, now).await?;
+        // Asked at each use: a token that was verified before may be revoked since.
+        if self.revocations.holds(&token.shown(), now) {
+            return Err(IdentityError::InvalidToken(TokenFault::Revoked));
+        }
         // Only who holds a good token makes us look at a proof, which costs a signature.
         let proven = possession::check(shown, &token, request, connected, &self.dpop, now)
             .map_err(IdentityError::Possession)?;

@@ -17,6 +17,7 @@ mod dpop;
 mod error;
 mod origin;
 mod possession;
+mod sharing;
 mod sign_in;
 mod token;
 
@@ -35,6 +36,7 @@ pub use dpop::{DPOP_WINDOW, DPOP_WINDOW_MAX, Dpop, DpopSettings, NoRandomness, N
 pub use error::{Challenge, IdentityError, Stranger};
 pub use origin::{HTTP_PORT, HTTPS_PORT, Origin};
 pub use possession::{Bound, PossessionFault};
+pub use sharing::{Sharing, Suspicion};
 pub use sign_in::SignIn;
 pub use token::{
     ALGORITHMS, Actor, Algorithm, Binding, CLOCK_SKEW, CLOCK_SKEW_MAX, ClientIdClaim, FETCH_TIMEOUT,

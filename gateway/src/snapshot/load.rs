@@ -22,6 +22,7 @@ use crate::keyring::Keyring;
 use crate::policy::{self, Policies};
 use crate::quota::{Limits, Plan, Quotas};
 use crate::retirement::Retirement;
+use crate::revocation::{self, Revocations};
 use crate::telemetry::Metrics;
 use crate::upstream::Upstreams;
 use crate::vault::Vault;
@@ -83,6 +84,7 @@ impl Snapshot {
             },
         );
 
+        let revocations = found.keep(load_revocations(&settings, &issuer_names, previous));
         let built = (|| {
             Some(Self {
                 id: previous.map_or(1, |previous| previous.id.saturating_add(1)),
@@ -92,7 +94,7 @@ impl Snapshot {
                 contracts: contracts?,
                 standings: standings?,
                 routes: routes?,
-                identities: Identities::new(callers?, Arc::new(issuers?), dpop?),
+                identities: Identities::new(callers?, Arc::new(issuers?), dpop?, revocations?),
                 retirement: retirement?,
                 policies: policies?,
                 limits: limits?,
@@ -247,6 +249,38 @@ fn load_retirement(
     let document = expected.then(|| read(&settings.policies, LIFECYCLE)).transpose()?;
     let now = settings.lifecycle_clock.unwrap_or_else(Timestamp::now);
     Retirement::load(document.as_ref(), callers, contracts, day(now))
+}
+
+/// The revocations, which outlive snapshots. Later ones only look whether the file is right: who follows
+/// it takes it, so that no reload that began before a change takes that back.
+fn load_revocations(
+    settings: &Settings,
+    issuers: &[&str],
+    previous: Option<&Snapshot>,
+) -> Result<Arc<Revocations>, Diagnostics> {
+    let before = previous.map(|previous| previous.identities.revocations());
+    let written = read_revocations(settings, issuers, before.is_some_and(|before| before.is_written()))?;
+    match before {
+        Some(before) => Ok(Arc::clone(before)),
+        None => Revocations::open(written, settings.revocations.clone()).map(Arc::new).map_err(|fault| {
+            let place = Place::file(&settings.revocations.display().to_string());
+            let mistake = Diagnostic::error(place, fault.to_string());
+            mistake.help("without it, what was revoked would be good again").into()
+        }),
+    }
+}
+
+/// What `policies/revocations.yaml` says. It need not be there; but where it was, its absence is a mistake:
+/// it would make good again what was revoked.
+pub(super) fn read_revocations(
+    settings: &Settings,
+    issuers: &[&str],
+    was_written: bool,
+) -> Result<Option<Vec<revocation::Entry>>, Diagnostics> {
+    if !was_written && !settings.policies.join(revocation::FILE).exists() {
+        return Ok(None);
+    }
+    Revocations::read(&read(&settings.policies, revocation::FILE)?, issuers).map(Some)
 }
 
 fn load_limits(policies: &Path) -> Result<(Limits, Diagnostics), Diagnostics> {

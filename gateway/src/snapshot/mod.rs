@@ -22,6 +22,7 @@ use crate::config::Settings;
 use crate::contract::publish::{self, Name, Standings};
 use crate::contract::{Catalogue, Chosen, Contract, Matched, NoMatch, Target};
 use crate::credential::{Credentials, VersionKey};
+use crate::diagnostic::Diagnostics;
 use crate::edge::{self, ClientTrust, Connection, ListenerTls};
 use crate::identity::{Caller, Identities, Origin};
 use crate::keyring::Keyring;
@@ -29,6 +30,7 @@ use crate::policy::{Permit, Policies, Principal};
 use crate::quota::{Admission, Limits, Plan, Quotas};
 use crate::rejection::Rejection;
 use crate::retirement::{Entry, Retirement};
+use crate::revocation::{self, Revocations};
 use crate::telemetry::Metrics;
 use crate::trail::Trail;
 use crate::upstream::{Upstream, Upstreams};
@@ -105,6 +107,27 @@ impl Snapshot {
     #[must_use]
     pub const fn identities(&self) -> &Identities {
         &self.identities
+    }
+
+    /// What is revoked.
+    #[must_use]
+    pub const fn revocations(&self) -> &Arc<Revocations> {
+        self.identities.revocations()
+    }
+
+    /// The file that says it.
+    #[must_use]
+    pub fn revocations_file(&self) -> PathBuf {
+        self.settings.policies.join(revocation::FILE)
+    }
+
+    /// What that file says now.
+    ///
+    /// # Errors
+    /// Every mistake in it, or that it is gone.
+    pub fn read_revocations(&self) -> Result<Option<Vec<revocation::Entry>>, Diagnostics> {
+        let issuers: Vec<&str> = self.settings.issuers.iter().map(|issuer| issuer.name.as_str()).collect();
+        load::read_revocations(&self.settings, &issuers, self.revocations().is_written())
     }
 
     /// Who may do what.

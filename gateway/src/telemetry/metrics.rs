@@ -32,6 +32,7 @@ pub struct Metrics {
     response_violations: Family<OperationLabel, Counter>,
     refusals: Family<ReasonLabel, Counter>,
     quota_exceeded: Family<PlanLabel, Counter>,
+    suspicions: Family<ReasonLabel, Counter>,
     upstream_calls: Family<UpstreamCallLabels, Counter>,
     upstream_durations: Family<UpstreamLabel, Histogram, fn() -> Histogram>,
     reloads: Family<ResultLabel, Counter>,
@@ -108,6 +109,7 @@ impl Metrics {
             response_violations: Family::default(),
             refusals: Family::default(),
             quota_exceeded: Family::default(),
+            suspicions: Family::default(),
             upstream_calls: Family::default(),
             upstream_durations: Family::new_with_constructor(durations),
             reloads: Family::default(),
@@ -141,6 +143,8 @@ impl Metrics {
         );
         r.register("refusals", "Refused requests, by reason", self.refusals.clone());
         r.register("quota_exceeded", "Requests over a limit, by plan", self.quota_exceeded.clone());
+        let shared = "Requests with a credential that looks as if it were shared, by what is odd";
+        r.register("suspicions", shared, self.suspicions.clone());
         r.register("upstream_calls", "Calls of upstreams, by outcome", self.upstream_calls.clone());
         r.register("upstream_duration_seconds", "Time of upstream calls", self.upstream_durations.clone());
         r.register("reloads", "Reloads of the files, by result", self.reloads.clone());
@@ -211,6 +215,11 @@ impl Metrics {
     /// A caller of a plan was over a limit.
     pub fn quota_exceeded(&self, plan: &str) {
         self.quota_exceeded.get_or_create(&PlanLabel { plan: plan.to_owned() }).inc();
+    }
+
+    /// A request came with a credential that looks as if it were shared.
+    pub fn suspected(&self, reason: &'static str) {
+        self.suspicions.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     /// The files were read again.

@@ -51,7 +51,7 @@ impl World {
         let issuers = Arc::new(server.issuers(|_| {}).await);
         let document = Document::parse("callers.yaml", callers).unwrap();
         let (callers, _) = Callers::load(&document, &["retail", "other"], date(2026, 11, 23)).unwrap();
-        Self { signer, identities: Identities::new(callers, issuers, proofs()), server }
+        Self { signer, identities: Identities::new(callers, issuers, proofs(), Arc::default()), server }
     }
 
     fn request(&self, changes: Value) -> Parts {
@@ -245,7 +245,8 @@ async fn a_certificate_identifies_by_its_hash() {
     );
     let document = Document::parse("callers.yaml", &text).unwrap();
     let (callers, _) = Callers::load(&document, &[], date(2026, 11, 23)).unwrap();
-    let identities = Identities::new(callers, Arc::new(Issuers::new(vec![], None).unwrap()), proofs());
+    let identities =
+        Identities::new(callers, Arc::new(Issuers::new(vec![], None).unwrap()), proofs(), Arc::default());
     let caller =
         identities.identify(&demand(&[CERTIFICATE]), &empty(), connected(Some(&shown)), now()).await.unwrap();
     assert_eq!(caller.id(), Some("a"));
@@ -321,7 +322,8 @@ async fn without_keys_nobody_is_blamed() {
     let signer = Signer::new("k", "ES256");
     let server = KeyServer::start(Answer::Status(500)).await;
     let issuers = Arc::new(server.issuers(|_| {}).await);
-    let identities = Identities::new(World::new().await.identities.callers, issuers, proofs());
+    let identities =
+        Identities::new(World::new().await.identities.callers, issuers, proofs(), Arc::default());
     let request = bearing(&signer.token(&claims(json!({}))));
     let error = identities.identify(&demand(&[TOKEN]), &request, connected(None), now()).await.unwrap_err();
     assert_eq!((error.reason(), error.challenge()), ("keys-unavailable", None));

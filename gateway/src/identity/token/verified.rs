@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::identity::attribute::AttributeValue;
+use crate::revocation::Shown;
 
 /// What a verified access token says.
 #[derive(Clone)]
@@ -116,6 +117,17 @@ impl Token {
     #[must_use]
     pub const fn issued(&self) -> Option<Timestamp> {
         self.issued
+    }
+
+    /// The names by which it may be revoked.
+    pub(in crate::identity) fn shown(&self) -> Shown<'_> {
+        Shown {
+            issuer: &self.issuer,
+            id: self.id.as_deref(),
+            client_id: self.client_id.as_deref(),
+            subject: self.subject.as_deref(),
+            issued: self.issued,
+        }
     }
 
     /// When it ends (`exp`).
