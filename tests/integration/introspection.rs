@@ -91,7 +91,7 @@ async fn a_token_that_says_too_little_is_refused_for_that() {
         (mint().without("exp"), "token-claim-missing"),
         (mint().expires(now, -60), "token-expired"),
         (mint().claim("nbf", now.as_second() + 600), "token-not-yet-valid"),
-        (mint().claim("cnf", json!({"x5t#S256": "AAAA"})), "token-binding"),
+        (mint().claim("cnf", json!({"x5t#S256": "AAAA"})), "token-binding-form"),
     ]
     .into_iter()
     .enumerate()

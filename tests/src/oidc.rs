@@ -4,23 +4,69 @@
 
 use std::fmt;
 use std::process::Command;
+use std::sync::Arc;
 
+use http::Method;
 use oauth2::basic::{BasicClient, BasicErrorResponseType};
 use oauth2::{
     ClientId, ClientSecret, HttpRequest, HttpResponse, RequestTokenError, Scope, StandardErrorResponse,
     TokenResponse, TokenUrl,
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::issuer::{Algorithm, Client};
+use crate::certificates::{Authority, Identity};
+use crate::issuer::{Algorithm, Client, Mint, SigningKey};
 use crate::process::Process;
 use crate::{repository, tls};
 
 /// A running `oidc-provider`.
 pub struct OidcProvider {
     issuer: String,
+    roots_pem: Option<String>,
     /// Held for its end: the server goes when this does.
     _process: Process,
+    /// Its certificate and key.
+    _files: TempDir,
+}
+
+/// What a provider is to be.
+#[derive(Debug, Default)]
+pub struct Site<'a> {
+    /// Whom its tokens are for.
+    pub audience: &'a str,
+    /// Whom it knows.
+    pub clients: Vec<Registered>,
+    /// Its certificate, and who signs it and the certificates of its clients; plain HTTP without.
+    pub tls: Option<(&'a Identity, &'a Authority)>,
+    /// Whether proofs of possession need its nonce.
+    pub nonces: bool,
+}
+
+/// A client as the provider knows it.
+#[derive(Debug, Clone)]
+pub struct Registered(Value);
+
+impl Registered {
+    /// A client that proves itself by its secret; its tokens are JWTs of this algorithm.
+    #[must_use]
+    pub fn new(client: &Client, algorithm: Algorithm) -> Self {
+        let Client { id, secret, scopes, claims: _ } = client;
+        Self(json!({"id": id, "secret": secret, "scope": scopes.join(" "), "alg": algorithm.name()}))
+    }
+
+    /// A client that only asks what tokens say; how it proves itself is to be added.
+    #[must_use]
+    pub fn asking(id: &str) -> Self {
+        Self(json!({"id": id, "introspects": true}))
+    }
+
+    /// Adds one property of `server.mjs`.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0[name] = value.into();
+        self
+    }
 }
 
 impl OidcProvider {
@@ -30,23 +76,100 @@ impl OidcProvider {
     /// # Panics
     /// It does not start, for instance because it is not installed.
     pub async fn start(audience: &str, clients: &[(Client, Algorithm)]) -> Self {
-        let clients: Vec<Value> = clients
-            .iter()
-            .map(|(client, algorithm)| {
-                let Client { id, secret, scopes, claims: _ } = client;
-                json!({"id": id, "secret": secret, "scope": scopes.join(" "), "alg": algorithm.name()})
-            })
-            .collect();
+        let clients = clients.iter().map(|(client, algorithm)| Registered::new(client, *algorithm)).collect();
+        Self::start_as(&Site { audience, clients, ..Site::default() }).await
+    }
+
+    /// Starts it.
+    ///
+    /// # Panics
+    /// It does not start, for instance because it is not installed.
+    pub async fn start_as(site: &Site<'_>) -> Self {
+        let files = tempfile::tempdir().expect("a temporary folder can be made");
+        let tls = site.tls.map(|(identity, authority)| {
+            identity.write(files.path(), "server");
+            let [key, cert, ca] = ["server.key", "server.pem", "ca.pem"].map(|name| files.path().join(name));
+            std::fs::write(&ca, authority.pem()).expect("a file can be written");
+            json!({"key": key, "cert": cert, "ca": ca})
+        });
+        let clients: Vec<&Value> = site.clients.iter().map(|client| &client.0).collect();
+        let wanted =
+            json!({"audience": site.audience, "clients": clients, "tls": tls, "nonces": site.nonces});
         let folder = repository::folder("tests").join("oidc");
         assert!(folder.join("node_modules").is_dir(), "not installed; run: npm ci --prefix tests/oidc");
         let mut command = Command::new("node");
-        command.arg("server.mjs").arg(json!({"audience": audience, "clients": clients}).to_string());
+        command.arg("server.mjs").arg(wanted.to_string());
         command.current_dir(folder);
         let mut process = Process::spawn(command);
         let ready = process.wait_for_line(|line| line.contains(r#""event":"ready""#)).await;
         let ready = ready.unwrap_or_else(|printed| panic!("oidc-provider does not serve:\n{printed}"));
         let ready: Value = serde_json::from_str(&ready).expect("the line is JSON");
-        Self { issuer: ready["issuer"].as_str().expect("the issuer is named").to_owned(), _process: process }
+        Self {
+            issuer: ready["issuer"].as_str().expect("the issuer is named").to_owned(),
+            roots_pem: site.tls.map(|(_, authority)| authority.pem()),
+            _process: process,
+            _files: files,
+        }
+    }
+
+    /// Asks for a token with a certificate (`tls_client_auth`, RFC 8705 section 2.1).
+    ///
+    /// # Panics
+    /// The server cannot be reached or refuses.
+    pub async fn token_by_certificate(&self, id: &str, scope: &str, identity: &Identity) -> String {
+        let form = format!("grant_type=client_credentials&client_id={id}&scope={scope}");
+        let request = self.http(Some(identity)).post(format!("{}/token", self.issuer)).body(form);
+        let answer = request.header("content-type", FORM).send().await.expect("it can be reached");
+        let answer = json_of(answer).await;
+        answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    /// Asks for a token that is bound to `key` (RFC 9449 section 5), with the nonce the server wants.
+    ///
+    /// # Panics
+    /// The server cannot be reached or refuses, or wants no nonce.
+    pub async fn token_by_proof(&self, client: &Client, scope: &str, key: &Arc<SigningKey>) -> String {
+        let url = format!("{}/token", self.issuer);
+        let form = format!("grant_type=client_credentials&scope={scope}");
+        let ask = async |proof: Mint| {
+            let request = self.http(None).post(&url).basic_auth(&client.id, Some(&client.secret));
+            let request =
+                request.header("content-type", FORM).header("dpop", proof.sign()).body(form.clone());
+            request.send().await.expect("it can be reached")
+        };
+        let proof = || Mint::proof(Arc::clone(key), &Method::POST, &url);
+        let first = ask(proof()).await;
+        let nonce = first.headers().get("dpop-nonce").and_then(|nonce| nonce.to_str().ok());
+        let nonce = nonce.expect("the server gives a nonce").to_owned();
+        assert_eq!(json_of(first).await["error"], "use_dpop_nonce");
+        let answer = json_of(ask(proof().claim("nonce", nonce)).await).await;
+        assert_eq!(answer["token_type"], "DPoP", "{answer}");
+        answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    /// Revokes a token of a client (RFC 7009).
+    ///
+    /// # Panics
+    /// The server cannot be reached or refuses.
+    pub async fn revoke(&self, client: &Client, token: &str) {
+        let request = self.http(None).post(format!("{}/token/revocation", self.issuer));
+        let request = request.basic_auth(&client.id, Some(&client.secret)).header("content-type", FORM);
+        let answer = request.body(format!("token={token}")).send().await.expect("it can be reached");
+        assert_eq!(answer.status(), 200);
+    }
+
+    fn http(&self, identity: Option<&Identity>) -> reqwest::Client {
+        tls::install_provider();
+        let mut builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        if let Some(roots) = &self.roots_pem {
+            let root = reqwest::Certificate::from_pem(roots.as_bytes()).expect("a certificate");
+            builder = builder.tls_certs_only([root]);
+        }
+        if let Some(identity) = identity {
+            let pem = format!("{}{}", identity.chain_pem, identity.key_pem);
+            builder = builder.identity(reqwest::Identity::from_pem(pem.as_bytes()).expect("an identity"));
+        }
+        builder.build().expect("a client can be made")
     }
 
     /// The value of `iss`, which is also its address.
@@ -74,7 +197,7 @@ impl OidcProvider {
             .set_client_secret(ClientSecret::new(client.secret.clone()))
             .set_token_uri(url);
         let scopes = scopes.iter().map(|scope| Scope::new((*scope).to_owned()));
-        let http = http();
+        let http = self.http(None);
         let send = |request| send(&http, request);
         match oauth.exchange_client_credentials().add_scopes(scopes).request_async(&send).await {
             Ok(answer) => Ok(answer.access_token().secret().clone()),
@@ -94,7 +217,8 @@ impl OidcProvider {
     }
 
     async fn ask_to_rotate(&self, path: &str) {
-        let answer = http().post(format!("{}{path}", self.issuer)).send().await.expect("it can be reached");
+        let answer =
+            self.http(None).post(format!("{}{path}", self.issuer)).send().await.expect("it can be reached");
         assert_eq!(answer.status(), 204);
     }
 }
@@ -103,11 +227,13 @@ fn code(refusal: &StandardErrorResponse<BasicErrorResponseType>) -> BasicErrorRe
     refusal.error().clone()
 }
 
-fn http() -> reqwest::Client {
-    tls::install_provider();
-    let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-    builder.build().expect("a client can be made")
+/// The body of an answer, which is JSON.
+async fn json_of(answer: reqwest::Response) -> Value {
+    let text = answer.text().await.expect("an answer has a body");
+    serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}"))
 }
+
+const FORM: &str = "application/x-www-form-urlencoded";
 
 async fn send(http: &reqwest::Client, request: HttpRequest) -> Result<HttpResponse, reqwest::Error> {
     let (head, body) = request.into_parts();
@@ -143,7 +269,7 @@ mod tests {
     }
 
     async fn keys(provider: &OidcProvider) -> JwkSet {
-        let text = http().get(provider.jwks_url()).send().await.unwrap().text().await.unwrap();
+        let text = provider.http(None).get(provider.jwks_url()).send().await.unwrap().text().await.unwrap();
         serde_json::from_str(&text).unwrap()
     }
 
