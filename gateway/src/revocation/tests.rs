@@ -110,7 +110,7 @@ fn an_order_outlives_a_restart_and_a_lifted_one_does_not() {
     let order = entry(json!({"client": {"issuer": "retail", "client_id": "acme"}}));
     let ordered = first.order(order, "alice", &["retail"], now()).unwrap();
     assert!(first.holds(&shown(), now()) && open().holds(&shown(), now()));
-    assert_eq!(open().ordered(), [ordered.clone()]);
+    assert_eq!(open().ordered(), std::slice::from_ref(&ordered));
     assert!(first.rewrite(Some(Vec::new())) && !first.rewrite(Some(Vec::new())));
     assert!(first.holds(&shown(), now()), "the file takes no order back");
     assert_eq!(first.lift("another").unwrap(), None);

@@ -44,9 +44,8 @@ impl Snapshot {
             found.extend(fixed_at_start(path, &previous.settings, &settings));
         }
         let contracts = keep(&mut found, load_contracts(&settings, previous));
-        let standings = contracts
-            .as_ref()
-            .and_then(|contracts| keep(&mut found, compare_published(&settings, contracts)));
+        let standings =
+            contracts.as_ref().and_then(|live| keep(&mut found, compare_published(&settings, live)));
         let callers_file = found.keep(read(&settings.policies, "callers.yaml"));
         let issuer_names: Vec<&str> = settings.issuers.iter().map(|issuer| issuer.name.as_str()).collect();
         let callers =
@@ -69,10 +68,9 @@ impl Snapshot {
         });
         let written = callers.as_ref().zip(callers_file.as_ref());
         let plans = written.zip(limits.as_ref()).map(|(written, limits)| plans(written, limits, &mut found));
-        let policies = contracts
-            .as_ref()
-            .zip(written)
-            .and_then(|(contracts, written)| keep(&mut found, load_policies(&settings, contracts, written)));
+        let ruled = contracts.as_ref().zip(written);
+        let policies =
+            ruled.and_then(|(live, written)| keep(&mut found, load_policies(&settings, live, written)));
         if contracts.is_none() || callers.is_none() {
             found.extend(policy::read_alone(&settings.policies));
         }
