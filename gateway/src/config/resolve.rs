@@ -91,8 +91,8 @@ impl Resolve<'_> {
         } = written;
         let mut insecure = insecure(&listeners, &admin, &issuers, &credentials, &lifecycle);
         insecure.extend(insecure_unpublished_contracts.then(|| "insecure_unpublished_contracts".to_owned()));
-        let open = vault.as_ref().is_some_and(|vault| vault.insecure_http);
-        insecure.extend(open.then(|| "vault.insecure_http".to_owned()));
+        let open = vault.as_ref().filter(|vault| vault.insecure_http);
+        insecure.extend(open.map(|_| "vault.insecure_http".to_owned()));
         self.has_vault = vault.is_some();
         self.keyring = beside(&self.folder.join(&audit.directory), default::KEYRING);
         let vault = vault.and_then(|vault| self.vault(vault));
@@ -104,13 +104,12 @@ impl Resolve<'_> {
         let issuers: Vec<Option<IssuerSettings>> =
             issuers.into_iter().map(|(name, issuer)| self.issuer(name, issuer)).collect();
         let known: Vec<String> = credentials.keys().cloned().collect();
-        let upstreams: Vec<Option<UpstreamSettings>> =
-            upstreams.into_iter().map(|(name, upstream)| self.upstream(name, upstream, &known)).collect();
+        let upstreams = upstreams.into_iter().map(|(name, written)| self.upstream(name, written, &known));
+        let upstreams: Vec<Option<UpstreamSettings>> = upstreams.collect();
         let credentials: Vec<Option<CredentialSettings>> =
             credentials.into_iter().map(|(name, credential)| self.credential(name, credential)).collect();
-        let audit = self.audit(audit, vault.is_some());
-        let usage = audit.as_ref().and_then(|(audit, _)| self.usage(usage, &audit.directory));
-        let (audit, audit_transit) = audit?;
+        let (audit, audit_transit) = self.audit(audit, vault.is_some())?;
+        let usage = self.usage(usage, &audit.directory);
         let folder =
             |path: Option<PathBuf>, usual: &str| self.folder.join(path.unwrap_or_else(|| usual.into()));
         Some(Settings {
