@@ -266,8 +266,7 @@ async fn its_tokens_that_are_bound_to_a_key_need_a_proof_for_each_request() {
     let key = Arc::new(SigningKey::new(Algorithm::Es256));
     let token = provider.token_by_proof(&acme, READ, &key).await;
     let url = client.url(ORDER);
-    let proof =
-        |key: &Arc<SigningKey>| Mint::proof(Arc::clone(key), &Method::GET, &url).for_token(&token).sign();
+    let proof = |key: &Arc<SigningKey>| Mint::proof(Arc::clone(key), &Method::GET, &url).for_token(&token);
     let send =
         async |proof: &str| client.send(client.request_with_proof(Method::GET, ORDER, &token, proof)).await;
     let asked = send(&proof(&key).sign()).await;
