@@ -21,20 +21,25 @@ fn sample(caller: &str) -> Client {
 
 /// The world with the real server as its issuer, signing for two clients by different algorithms.
 async fn started(audience: &str) -> (World, OidcProvider, Gateway) {
+    let mut world = World::new().await;
+    let (provider, gateway) = started_in(&mut world, audience).await;
+    (world, provider, gateway)
+}
+
+async fn started_in(world: &mut World, audience: &str) -> (OidcProvider, Gateway) {
     let clients = [
         (sample("acme-marketplace"), Algorithm::Es256),
         (sample("reconciliation-bot"), Algorithm::Rs256),
         (Client { id: "stranger".to_owned(), ..sample("acme-marketplace") }, Algorithm::Es256),
     ];
     let provider = OidcProvider::start(audience, &clients).await;
-    let mut world = World::new().await;
     world.folder.settings(|settings| {
         let retail = &mut settings["issuers"]["retail"];
         retail["issuer"] = json!(provider.issuer());
         retail["keys"] = json!({"discovery": "openid", "insecure_http": true});
     });
-    let gateway = Gateway::start(&world).await;
-    (world, provider, gateway)
+    let gateway = Gateway::start(world).await;
+    (provider, gateway)
 }
 
 fn problem(reply: &Reply) -> String {
@@ -289,7 +294,15 @@ async fn its_tokens_that_are_bound_to_a_key_need_a_proof_for_each_request() {
 /// Traffic without a pause while keys rotate gently: nobody is refused, and both keys are seen.
 #[tokio::test]
 async fn its_rotations_under_traffic_refuse_nobody() {
-    let (world, provider, gateway) = started(AUDIENCE).await;
+    let mut world = World::new().await;
+    // As much as four clients can ask for: what is refused here is refused for its token.
+    let plan = "{ name: burst, quota: 600, window: 60s }\n      - { name: daily, quota: 200000,";
+    world.folder.replace(
+        "policies/limits.yaml",
+        plan,
+        &plan.replace("600,", "6000000,").replace("200000,", "60000000,"),
+    );
+    let (provider, gateway) = started_in(&mut world, AUDIENCE).await;
     let acme = sample("acme-marketplace");
     let served = Arc::new(AtomicUsize::new(0));
     let (stop, stopped) = watch::channel(false);
