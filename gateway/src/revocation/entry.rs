@@ -33,14 +33,14 @@ pub struct Entry {
     pub issuer: Option<String>,
     /// Only tokens issued before this time, and those that do not say when they were issued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("pattern" = TIME))]
     pub issued_before: Option<Timestamp>,
     /// Why, for whoever reads this later.
     #[schemars(length(min = 1))]
     pub reason: String,
     /// From when on the entry is not needed, because what it names has ended by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("pattern" = TIME))]
     pub until: Option<Timestamp>,
 }
 
@@ -210,5 +210,7 @@ impl std::fmt::Debug for SubjectName {
     }
 }
 
+/// RFC 3339, so that a mistake is told where it stands.
+const TIME: &str = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$";
 /// Longer than any id of a token that issuers give.
 const TEXT_MAX: usize = 200;

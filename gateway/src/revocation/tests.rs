@@ -92,11 +92,8 @@ fn mistakes_of_the_file_are_told_with_their_places() {
         ("- token: { issuer: retail, jti: a }\n    reason: x\n    until: tomorrow", "until"),
     ] {
         let told = told(&format!("revocations:\n  {lines}\n"));
-        assert!(
-            told.contains(wanted)
-                && (told.contains("revocations.yaml:2") || told.contains("revocations.yaml:3")),
-            "{lines}: {told}"
-        );
+        let has_its_place = (2..=4).any(|line| told.contains(&format!("revocations.yaml:{line}:")));
+        assert!(told.contains(wanted) && has_its_place, "{lines}: {told}");
     }
     assert!(told("{}\n").contains("revocations"));
 }
