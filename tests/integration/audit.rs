@@ -208,8 +208,8 @@ async fn a_forger_is_found_at_the_place_of_the_forgery() {
     assert!(verify(&audit, &key, &[]).await.success);
 
     // Who has another key is not believed.
-    world.folder.write_private("other.key", &testbed::certificates::ed25519_key_pem());
-    let other = world.folder.join("other.key").to_string_lossy().into_owned();
+    world.folder.write_private("certs/other.key", &testbed::certificates::ed25519_key_pem());
+    let other = world.folder.join("certs/other.key").to_string_lossy().into_owned();
     let other = run(&["audit", "key", "--signing-key", &other, "--origin", "gateway.example/audit"]).await;
     assert!(!verify(&audit, other.output.trim(), &[]).await.success);
 }

@@ -160,9 +160,18 @@ impl Credential {
 
     /// Begins a reading, or joins the one under way, and waits for its end, but no longer than `within`.
     async fn read(self: &Arc<Self>, reason: Reason, within: Duration) {
-        let mut landed = match self.reading.begin(reason, Instant::now()) {
-            Begun::Early => return,
-            Begun::Elsewhere(landed) => landed,
+        let ends = Instant::now().checked_add(within);
+        let left = || ends.map(|ends| ends.saturating_duration_since(Instant::now())).unwrap_or_default();
+        if self.read_once(reason, left()).await == Read::Elsewhere && reason != Reason::Due {
+            // It may have begun before what is to be read was written.
+            self.read_once(reason, left()).await;
+        }
+    }
+
+    async fn read_once(self: &Arc<Self>, reason: Reason, within: Duration) -> Read {
+        let (mut landed, whose) = match self.reading.begin(reason, Instant::now()) {
+            Begun::Early => return Read::Here,
+            Begun::Elsewhere(landed) => (landed, Read::Elsewhere),
             Begun::Here(landed) => {
                 // In a task of its own: who asked may leave, and others wait for it.
                 let landing = Landing {
@@ -171,11 +180,12 @@ impl Credential {
                     next: self.refresh_every,
                 };
                 tokio::spawn(landing.fly());
-                landed
+                (landed, Read::Here)
             }
         };
         // Late, or ended without a word: whoever asked looks at what is in hand.
         drop(tokio::time::timeout(within, landed.changed()).await);
+        whose
     }
 
     /// Takes what was read into hand.
@@ -195,6 +205,8 @@ impl Credential {
         let offered = self.rotation().offer(edition, ends, now);
         match offered {
             Offered::Known => Brought::Nothing,
+            // It was not in vain: a refused request shows it now.
+            Offered::Waiting => Brought::New,
             Offered::First => {
                 tracing::info!(credential = &*self.name, %version, "a credential is in hand");
                 Brought::New
@@ -220,6 +232,13 @@ impl Credential {
         let again = fetched.again.map(|again| again.max(AGAIN_MIN));
         again.map_or(self.refresh_every, |again| again.min(self.refresh_every))
     }
+}
+
+/// Whose reading it was that was waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    Here,
+    Elsewhere,
 }
 
 /// The end of a reading, which comes whatever happens to the task that reads.

@@ -67,8 +67,10 @@ struct Retiring {
 /// What reading the source has brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Offered {
-    /// What is in hand already.
+    /// What is shown already.
     Known,
+    /// What is tried, or to be tried, already.
+    Waiting,
     /// The first there is: it serves at once.
     First,
     /// Another one: it is tried.
@@ -139,7 +141,7 @@ impl Rotation {
                 Some(next) if next.held.edition.version() == held.edition.version() => {
                     next.held.ends = held.ends;
                     next.read = now;
-                    return Offered::Known;
+                    return Offered::Waiting;
                 }
                 _ => self.next = Some(Next { held, trial: Trial::Due, refusals: 0, read: now }),
             }

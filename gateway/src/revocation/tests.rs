@@ -89,7 +89,7 @@ fn mistakes_of_the_file_are_told_with_their_places() {
         ("- token: { issuer: retail, jti: \"a\\nb\" }\n    reason: x", "1 to 200 characters"),
         ("- token: { issuer: retail, jti: a, sub: b }\n    reason: x", "sub"),
         ("- token: { issuer: retail, jti: a }", "reason"),
-        ("- token: { issuer: retail, jti: a }\n    reason: x\n    until: tomorrow", "until"),
+        ("- token: { issuer: retail, jti: a }\n    until: tomorrow\n    reason: x", "until"),
     ] {
         let told = told(&format!("revocations:\n  {lines}\n"));
         let has_its_place = (2..=4).any(|line| told.contains(&format!("revocations.yaml:{line}:")));
