@@ -78,6 +78,8 @@ async fn hundreds_of_rotations_under_traffic_fail_no_call() {
     odoo.takes_only(&[&bearer(&key(0))], 401);
     let gateway = Gateway::start(&world).await;
     let traffic = Traffic::start(&gateway.client().build(), &world.mint("acme-marketplace").sign());
+    let some = || (traffic.answered.load(Ordering::Relaxed) > 0).then_some(());
+    gateway.until("there is traffic", async || some()).await;
     for number in 1..=ROTATIONS {
         let (old, new) = (bearer(&key(number - 1)), bearer(&key(number)));
         match number % 3 {
