@@ -46,11 +46,13 @@
 
 pub mod admin;
 pub mod audit;
+mod backoff;
 pub mod cli;
 pub mod config;
 pub mod contract;
 pub mod credential;
 pub mod diagnostic;
+mod disk;
 pub mod document;
 pub mod drain;
 pub mod edge;

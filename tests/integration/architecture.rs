@@ -11,25 +11,27 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("document", &["diagnostic"]),
     ("units", &[]),
     ("memory", &[]),
+    ("backoff", &[]),
+    ("disk", &[]),
     // What every reader of servers stands on: how one is asked that may be wrong, slow or hostile.
     ("fetch", &[]),
     // The rooms.
     ("oauth", &["document", "fetch"]),
-    ("revocation", &["diagnostic", "document"]),
-    ("contract", &["diagnostic", "document", "units"]),
-    ("identity", &["diagnostic", "document", "units", "fetch", "oauth", "revocation"]),
+    ("revocation", &["diagnostic", "disk", "document"]),
+    ("contract", &["diagnostic", "disk", "document", "units"]),
+    ("identity", &["diagnostic", "document", "units", "fetch", "oauth", "revocation", "backoff"]),
     ("retirement", &["diagnostic", "document", "identity", "contract"]),
     ("policy", &["diagnostic", "document", "units", "identity", "contract"]),
     ("quota", &["diagnostic", "document", "units", "identity", "contract"]),
-    ("credential", &["diagnostic", "oauth", "vault"]),
+    ("credential", &["backoff", "diagnostic", "oauth", "vault"]),
     // Fetched as JWK sets and lists, or ordered from Vault.
-    ("keyring", &["document", "fetch", "vault"]),
+    ("keyring", &["backoff", "disk", "document", "fetch", "vault"]),
     ("handshake", &["audit", "gateway"]),
     // What it is believed for, and what it is shown.
-    ("upstream", &["diagnostic", "contract", "credential", "keyring"]),
+    ("upstream", &["backoff", "diagnostic", "contract", "credential", "keyring"]),
     ("audit", &[]),
     ("usage", &[]),
-    ("vault", &["diagnostic", "units"]),
+    ("vault", &["backoff", "diagnostic", "disk", "fetch", "units"]),
     ("telemetry", &[]),
     // What puts them together.
     (

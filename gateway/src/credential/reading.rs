@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::source::SourceFault;
+use crate::backoff;
 
 /// The state of the readings of one source.
 #[derive(Debug)]
@@ -107,13 +108,10 @@ impl Reading {
             Brought::Fault(fault) => {
                 flight.failures = flight.failures.saturating_add(1);
                 flight.fault = Some(fault);
-                RETRY_FIRST
-                    .saturating_mul(2_u32.saturating_pow(flight.failures.saturating_sub(1)))
-                    .min(RETRY_MAX)
-                    .min(every.max(RETRY_FIRST))
+                backoff::after(flight.failures, RETRY_FIRST, RETRY_MAX).min(every.max(RETRY_FIRST))
             }
         };
-        flight.due = now.checked_add(spread(wait));
+        flight.due = now.checked_add(backoff::sooner(wait, 10, backoff::random()));
         drop(flight);
         self.landed.send_modify(|count| *count = count.wrapping_add(1));
     }
@@ -127,15 +125,6 @@ impl Reading {
         // Nothing under the lock can leave it half changed.
         self.flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Up to a tenth sooner, so that many gateways do not come at once.
-fn spread(wait: Duration) -> Duration {
-    use std::hash::{BuildHasher, RandomState};
-    let [random, ..] = RandomState::new().hash_one(()).to_le_bytes();
-    let tenth = wait.checked_div(10).unwrap_or_default();
-    let sooner = tenth.saturating_mul(u32::from(random)).checked_div(u32::from(u8::MAX)).unwrap_or_default();
-    wait.saturating_sub(sooner)
 }
 
 /// An upstream that refuses what is right costs its source one reading in this time.

@@ -4,7 +4,6 @@
 //! good; after a failure the server is asked again soon, then ever later. The last good answer is kept on
 //! disk, so that a restart without the server has it.
 
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +16,9 @@ use zeroize::Zeroizing;
 use super::fault::{KeyringFault, Unusable};
 use super::holding::{Content, Holding};
 use super::source::{Origin, Pieces, Remote, Source, read};
-use crate::fetch;
+use crate::disk::{self, Readers};
 use crate::vault::{Issued, Vault, VaultFault};
+use crate::{backoff, fetch};
 
 /// How asking a server goes.
 #[derive(Debug, Default)]
@@ -103,7 +103,7 @@ impl<T: Content> Holding<T> {
             }
         }
         state.fault = outcome.err();
-        let wait = wait_before_next(usual, state.flight.failures, random());
+        let wait = wait_before_next(usual, state.flight.failures, backoff::random());
         state.flight.due_at = SignedDuration::try_from(wait).ok().and_then(|wait| now.checked_add(wait).ok());
     }
 }
@@ -163,18 +163,13 @@ async fn obtain(origin: &Origin, vault: Option<&Vault>, bytes_max: u64) -> Resul
     }
 }
 
-/// In one step, so that no start sees half of it.
+/// In one step, so that no start sees half of it; its folder is made if need be.
 pub(super) fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+    use std::os::unix::fs::DirBuilderExt;
     if let Some(folder) = file.parent() {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    let next = file.with_extension("next");
-    let mut opened =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
-    opened.write_all(bytes)?;
-    opened.sync_all()?;
-    std::fs::rename(&next, file)
+    disk::replace(file, bytes, Readers::Owner)
 }
 
 /// The time to the next question: up to a fifth sooner than usual, so that many gateways do not come at once;
@@ -182,18 +177,9 @@ pub(super) fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
 fn wait_before_next(usual: Duration, failures: u32, random: u8) -> Duration {
     let wait = match failures {
         0 => usual,
-        n => RETRY_FIRST.saturating_mul(2_u32.saturating_pow(n.saturating_sub(1))).min(RETRY_MAX),
+        n => backoff::after(n, RETRY_FIRST, RETRY_MAX),
     };
-    let fifth = wait.checked_div(5).unwrap_or_default();
-    let sooner = fifth.saturating_mul(u32::from(random)).checked_div(u32::from(u8::MAX)).unwrap_or_default();
-    wait.saturating_sub(sooner)
-}
-
-/// A byte that differs between processes and calls; nothing secret depends on it.
-fn random() -> u8 {
-    use std::hash::{BuildHasher, RandomState};
-    let [first, ..] = RandomState::new().hash_one(()).to_le_bytes();
-    first
+    backoff::sooner(wait, 5, random)
 }
 
 /// RFC 5280 section 4.2.1.13 and the SPIFFE bundle's JSON (RFC 7517 section 8.5.2).
@@ -225,7 +211,7 @@ mod tests {
             write(&file, bytes).unwrap();
             assert_eq!(std::fs::read(&file).unwrap(), bytes);
             assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-            assert!(!file.with_extension("next").exists());
+            assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
         }
     }
 }

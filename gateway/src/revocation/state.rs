@@ -1,13 +1,13 @@
 //! Where do orders live over a restart? In one file that is written whole or not at all.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::entry::Ordered;
+use crate::disk::{self, Readers};
 use crate::document::unique;
 
 /// The file, as it is.
@@ -62,15 +62,8 @@ pub(super) fn write(path: &Path, ordered: &[Ordered]) -> Result<(), StateFault> 
     let io = |source| StateFault::Io { file: path.to_owned(), source };
     let state = State { version: VERSION, revocations: ordered.to_vec() };
     let text = serde_json::to_vec_pretty(&state).map_err(|fault| io(fault.into()))?;
-    let new = path.with_extension("json.new");
     // Subjects may be personal: for the gateway's own eyes.
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new);
-    let mut file = file.map_err(io)?;
-    file.write_all(&text).and_then(|()| file.sync_all()).map_err(io)?;
-    std::fs::rename(&new, path).map_err(io)?;
-    let folder =
-        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
+    disk::replace(path, &text, Readers::Owner).map_err(io)
 }
 
 const VERSION: u32 = 1;

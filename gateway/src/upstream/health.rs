@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::backoff;
+
 /// What recent calls say about one address or upstream.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Health {
@@ -97,8 +99,8 @@ impl Health {
                 (State::Out { until: after(now, back_off_min), failed: now, times: 1 }, Change::Out)
             }
             State::Out { times, .. } => {
-                let back_off = back_off_min.saturating_mul(2u32.saturating_pow(times)).min(back_off_max);
                 let times = times.saturating_add(1);
+                let back_off = backoff::after(times, back_off_min, back_off_max);
                 (State::Out { until: after(now, back_off), failed: now, times }, Change::None)
             }
         };

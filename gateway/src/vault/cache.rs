@@ -5,10 +5,9 @@
 //! another. The time of reading is inside the seal. What does not open is not there, and is an alarm.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +24,7 @@ use super::path::SecretPath;
 use super::proof;
 use super::secret::Secret;
 use super::settings::{CacheSettings, Source, VaultSettings};
+use crate::disk::{self, Readers};
 
 /// The last good values of one Vault.
 pub(super) struct Cache {
@@ -187,7 +187,9 @@ impl Cache {
             return Ok(());
         }
         let text = serde_json::to_vec(&kept)?;
-        tokio::task::spawn_blocking(move || store(&file, &text)).await.map_err(io::Error::other)?
+        tokio::task::spawn_blocking(move || disk::replace(&file, &text, Readers::Owner))
+            .await
+            .map_err(io::Error::other)?
     }
 
     fn complain(&self, at: &str, why: &'static str) {
@@ -217,18 +219,6 @@ async fn load(file: PathBuf) -> io::Result<Kept> {
         Ok(serde_json::from_slice(&text)?)
     });
     read.await.map_err(io::Error::other)?
-}
-
-/// Puts a file in the place of another, whole and on the disk, readable by its owner only.
-fn store(file: &Path, text: &[u8]) -> io::Result<()> {
-    let next = file.with_added_extension("next");
-    let mut written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
-    written.write_all(text)?;
-    written.sync_all()?;
-    std::fs::rename(&next, file)?;
-    let folder =
-        file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    File::open(folder)?.sync_all()
 }
 
 fn decoded(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {

@@ -3,23 +3,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use ring::rand::{SecureRandom, SystemRandom};
 
 use super::secret::later;
+use crate::backoff;
 
 /// The pause before attempt `attempt` (the first repetition is 1): between half and all of `first`, doubled
 /// each time and never longer than `longest`. Gateways that lost the same Vault do not come back in step.
 pub(super) fn pause(attempt: u32, first: Duration, longest: Duration) -> Duration {
-    let doubled = 2_u32.saturating_pow(attempt.saturating_sub(1).min(16));
-    let whole = first.saturating_mul(doubled).min(longest);
-    let half = whole.checked_div(2).unwrap_or_default();
-    half.saturating_add(half.saturating_mul(random_byte()).checked_div(255).unwrap_or_default())
-}
-
-fn random_byte() -> u32 {
-    let mut byte = [0_u8];
-    // Without randomness the pause is the longer one.
-    SystemRandom::new().fill(&mut byte).map_or(255, |()| u32::from(byte[0]))
+    backoff::sooner(backoff::after(attempt, first, longest), 2, backoff::random())
 }
 
 /// When something that failed is tried again.

@@ -12,9 +12,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::disk;
 use super::name::Name;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
+use crate::disk::{self, Readers};
 use crate::document::{Document, token};
 
 /// What is published, by contract.
@@ -170,7 +170,7 @@ impl Lock {
 
     /// Writes it beside the contracts in `root`, whole or not at all.
     pub(super) fn write(&self, root: &Path) -> io::Result<()> {
-        disk::replace_file(&path(root), &self.to_text())
+        disk::replace(&path(root), self.to_text().as_bytes(), Readers::Anybody)
     }
 
     /// The file's text: the same for the same content, whoever writes it.

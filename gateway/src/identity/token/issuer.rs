@@ -12,6 +12,7 @@ use reqwest::Client;
 use ring::digest::{SHA256, digest};
 use tokio::sync::watch;
 
+use crate::backoff;
 use crate::oauth::Discovery;
 
 use super::claims::Rules;
@@ -221,7 +222,7 @@ impl Issuer {
                 flight.last_fault = Some(fault);
             }
         }
-        let wait = wait_before_next(self.settings.refresh_every, flight.failures, random());
+        let wait = wait_before_next(self.settings.refresh_every, flight.failures, backoff::random());
         flight.due_at = SignedDuration::try_from(wait).ok().and_then(|wait| started.checked_add(wait).ok());
         drop(flight);
         self.landed.send_modify(|count| *count = count.wrapping_add(1));
@@ -315,18 +316,9 @@ impl Drop for Landing {
 fn wait_before_next(every: Duration, failures: u32, random: u8) -> Duration {
     let wait = match failures {
         0 => every,
-        n => RETRY_FIRST.saturating_mul(2_u32.saturating_pow(n.saturating_sub(1))).min(RETRY_MAX).min(every),
+        n => backoff::after(n, RETRY_FIRST, RETRY_MAX).min(every),
     };
-    let fifth = wait.checked_div(5).unwrap_or_default();
-    let sooner = fifth.saturating_mul(u32::from(random)).checked_div(u32::from(u8::MAX)).unwrap_or_default();
-    wait.saturating_sub(sooner)
-}
-
-/// A byte that differs between processes and calls; nothing secret depends on it.
-fn random() -> u8 {
-    use std::hash::{BuildHasher, RandomState};
-    let [first, ..] = RandomState::new().hash_one(()).to_le_bytes();
-    first
+    backoff::sooner(wait, 5, random)
 }
 
 /// Tokens with keys nobody knows cost their issuer one fetch in this time, however many come.
