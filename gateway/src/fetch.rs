@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Certificate, Client, Identity, RequestBuilder, StatusCode, Url, redirect};
+use reqwest::{
+    Certificate, Client, ClientBuilder, Identity, RequestBuilder, Response, StatusCode, Url, redirect,
+};
 use zeroize::Zeroizing;
 
 /// Whom to believe to be the server, and how long to wait for it.
@@ -77,32 +79,54 @@ impl FetchFault {
 /// # Errors
 /// What is wrong, to be read after the name of what holds it.
 pub fn client(trust: &Trust, shown: Option<&[u8]>) -> Result<Client, &'static str> {
+    let roots = trust.ca.as_deref().map(roots).transpose()?;
+    let identity = shown.map(Identity::from_pem).transpose();
+    let identity = identity.or(Err("does not hold a PEM certificate and its key"))?;
+    let builder = hardened(roots.as_deref(), identity, trust.timeout)?
+        .timeout(trust.timeout)
+        // Requests are rare and may come from different runtimes: no connection outlives its own.
+        .pool_max_idle_per_host(0);
+    builder.build().or(Err("cannot be used as trust roots, or its key is not its certificate's"))
+}
+
+/// PEM certificates as the only roots.
+///
+/// # Errors
+/// There are none.
+pub fn roots(pem: &[u8]) -> Result<Vec<Certificate>, &'static str> {
+    let roots = Certificate::from_pem_bundle(pem).ok().filter(|roots| !roots.is_empty());
+    roots.ok_or("does not hold PEM certificates")
+}
+
+/// What every client has that asks a server: it follows nobody, and takes nothing from the environment. How long
+/// a request may take, and a connection be kept, is left to whoever makes it.
+///
+/// # Errors
+/// The process has no cryptography.
+pub fn hardened(
+    roots: Option<&[Certificate]>,
+    identity: Option<Identity>,
+    timeout: Duration,
+) -> Result<ClientBuilder, &'static str> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // The library would panic.
         return Err("needs TLS, and the process has no provider of cryptography installed");
     }
     let mut builder = Client::builder()
+        // A redirect would let whoever answers choose who is believed, and who sees what is shown.
         .redirect(redirect::Policy::none())
         .referer(false)
-        // What is in the environment decides nothing here.
         .no_proxy()
-        .timeout(trust.timeout)
         // An address that does not answer leaves time for the next.
-        .connect_timeout(trust.timeout.min(CONNECT_TIMEOUT))
-        // Requests are rare and may come from different runtimes: no connection outlives its own.
-        .pool_max_idle_per_host(0)
+        .connect_timeout(timeout.min(CONNECT_TIMEOUT))
         .http1_only();
-    if let Some(pem) = &trust.ca {
-        match Certificate::from_pem_bundle(pem) {
-            Ok(roots) if !roots.is_empty() => builder = builder.tls_certs_only(roots),
-            Ok(_) | Err(_) => return Err("does not hold PEM certificates"),
-        }
+    if let Some(roots) = roots {
+        builder = builder.tls_certs_only(roots.iter().cloned());
     }
-    if let Some(pem) = shown {
-        let identity = Identity::from_pem(pem);
-        builder = builder.identity(identity.or(Err("does not hold a PEM certificate and its key"))?);
+    if let Some(identity) = identity {
+        builder = builder.identity(identity);
     }
-    builder.build().or(Err("cannot be used as trust roots, or its key is not its certificate's"))
+    Ok(builder)
 }
 
 /// Sends `request` and reads the whole answer, if it has no more than `bytes_max`.
@@ -110,23 +134,38 @@ pub fn client(trust: &Trust, shown: Option<&[u8]>) -> Result<Client, &'static st
 /// # Errors
 /// There is no answer that could be read.
 pub async fn send(request: RequestBuilder, bytes_max: usize) -> Result<Answer, FetchFault> {
-    let mut answer = request.send().await.map_err(|e| FetchFault::of(e, FetchFault::Unreachable))?;
+    let answer = request.send().await.map_err(|e| FetchFault::of(e, FetchFault::Unreachable))?;
     let status = answer.status();
     if status.is_redirection() {
         return Err(FetchFault::Redirected);
     }
     let named = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = named.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    // Of the size that is said, so that a secret leaves no copies where a buffer grew; it is not believed.
-    let said = answer.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
-    let mut body = Zeroizing::new(Vec::with_capacity(said.min(bytes_max)));
+    let body = read(answer, bytes_max).await?;
+    Ok(Answer { status, media_type, body })
+}
+
+/// Reads a body of no more than `bytes_max`. The length that a server tells reserves room, and is not believed.
+///
+/// # Errors
+/// It is larger, or ends before its end.
+pub async fn read(mut answer: Response, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, FetchFault> {
+    let told = answer.content_length().and_then(|length| usize::try_from(length).ok());
+    let mut body = Zeroizing::new(Vec::with_capacity(told.unwrap_or(BODY_BYTES).min(bytes_max)));
     while let Some(chunk) = answer.chunk().await.map_err(|e| FetchFault::of(e, FetchFault::CutOff))? {
-        if body.len().saturating_add(chunk.len()) > bytes_max {
+        let whole = body.len().saturating_add(chunk.len());
+        if whole > bytes_max {
             return Err(FetchFault::TooLarge);
+        }
+        if whole > body.capacity() {
+            // Moved by hand, so that what was outgrown is wiped: tokens and secrets come in bodies.
+            let mut larger = Zeroizing::new(Vec::with_capacity(whole.saturating_mul(2)));
+            larger.extend_from_slice(&body);
+            body = larger;
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, media_type, body })
+    Ok(body)
 }
 
 /// RFC 9110 section 4.3.4 and RFC 8414 section 2: what is trusted comes over TLS, or from this machine, from
@@ -154,6 +193,8 @@ impl fmt::Debug for Answer {
     }
 }
 
+/// A token or a secret of a few fields.
+const BODY_BYTES: usize = 16 << 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[cfg(test)]

@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
+use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, Method, redirect};
 use serde_json::Value;
 
 use super::Settings;
 use crate::config::Outline;
+use crate::fetch::{self, Answer, Trust};
 
 /// Which running gateway is meant.
 #[derive(Debug, Args)]
@@ -54,13 +55,11 @@ async fn send(method: Method, address: SocketAddr, path: &str) -> Result<Value, 
             "the gateway at {address} does not answer: {fault}\n  help: is it running? --admin names another"
         )
     };
-    let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(PATIENCE).build();
-    let request =
-        client.map_err(|fault| fault.to_string())?.request(method, format!("http://{address}{path}"));
+    let client = fetch::client(&Trust { ca: None, timeout: PATIENCE }, None)?;
+    let request = client.request(method, format!("http://{address}{path}"));
     let request = request.header(CONTENT_TYPE, "application/json");
-    let answer = request.send().await.map_err(|fault| no_answer(&fault))?;
-    let status = answer.status();
-    let body = answer.bytes().await.map_err(|fault| no_answer(&fault))?;
+    let Answer { status, body, .. } =
+        fetch::send(request, STATUS_BYTES_MAX).await.map_err(|fault| no_answer(&fault))?;
     let told: Value = serde_json::from_slice(&body).map_err(|fault| no_answer(&fault))?;
     if status.is_success() {
         return Ok(told);
@@ -71,3 +70,5 @@ async fn send(method: Method, address: SocketAddr, path: &str) -> Result<Value, 
 
 /// A reading of a source may take as long as its own time limit.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The status of a gateway with thousands of contracts and certificates.
+const STATUS_BYTES_MAX: usize = 64 << 20;

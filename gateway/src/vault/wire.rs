@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
-use reqwest::{Certificate, Client, Identity, Response, StatusCode, Url, redirect};
+use reqwest::{Certificate, Client, Identity, Response, StatusCode, Url};
 use rustify::endpoint::Endpoint;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
@@ -18,6 +18,7 @@ use super::fault::{Failed, VaultFault};
 use super::path::is_path;
 use super::retry;
 use super::settings::{VaultMistake, VaultSettings};
+use crate::fetch::{self, FetchFault};
 
 /// The way to one Vault.
 pub(super) struct Wire {
@@ -106,19 +107,12 @@ impl Wire {
         {
             return Err(VaultMistake::new("address", "has more than scheme, host and port"));
         }
-        let loopback = base.host_str().is_some_and(is_loopback);
-        match base.scheme() {
-            "https" => {}
-            "http" if loopback => {}
-            _ => {
-                return Err(VaultMistake::new(
-                    "address",
-                    "is `https:` only, or `http:` to a loopback address",
-                ));
-            }
+        if !fetch::is_safe(&settings.address) {
+            return Err(VaultMistake::new("address", "is `https:` only, or `http:` to a loopback address"));
         }
         let namespace = settings.namespace.as_deref().map(namespace).transpose()?;
-        let roots = settings.ca.as_deref().map(roots).transpose()?;
+        let roots = settings.ca.as_deref().map(fetch::roots).transpose();
+        let roots = roots.map_err(|message| VaultMistake::new("ca", message))?;
         let client = client(roots.as_deref(), settings.timeout, None)?;
         Ok(Self { base, namespace, roots, timeout: settings.timeout, client: ArcSwap::from_pointee(client) })
     }
@@ -217,49 +211,22 @@ impl Wire {
     }
 }
 
-/// A client that follows nobody, takes nothing from the environment, and trusts the roots that were named.
+/// A client whose connection is kept between two questions; how long one may take is told with it.
 fn client(
     roots: Option<&[Certificate]>,
     timeout: Duration,
     identity: Option<Identity>,
 ) -> Result<Client, VaultMistake> {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // The library would panic.
-        let message = "needs TLS, and the process has no provider of cryptography installed";
-        return Err(VaultMistake::new("address", message));
-    }
-    let mut builder = Client::builder()
-        // A redirect would let whoever answers choose who sees the token.
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        .no_proxy()
-        .connect_timeout(timeout.min(CONNECT_TIMEOUT))
-        .pool_max_idle_per_host(2)
-        .pool_idle_timeout(POOL_IDLE)
-        .http1_only();
-    if let Some(roots) = roots {
-        builder = builder.tls_certs_only(roots.iter().cloned());
-    }
-    if let Some(identity) = identity {
-        builder = builder.identity(identity);
-    }
-    builder.build().map_err(|_unusable| VaultMistake::new("ca", "cannot be used as trust roots"))
+    let builder = fetch::hardened(roots, identity, timeout);
+    let builder = builder.map_err(|message| VaultMistake::new("address", message))?;
+    let client = builder.pool_max_idle_per_host(2).pool_idle_timeout(POOL_IDLE).build();
+    client.map_err(|_unusable| VaultMistake::new("ca", "cannot be used as trust roots"))
 }
 
 fn namespace(name: &str) -> Result<HeaderValue, VaultMistake> {
     let trimmed = name.trim_end_matches('/');
     let value = is_path(trimmed).then(|| HeaderValue::from_str(trimmed).ok()).flatten();
     value.ok_or_else(|| VaultMistake::new("namespace", "is made of segments, such as `retail/shop`"))
-}
-
-fn roots(pem: &[u8]) -> Result<Vec<Certificate>, VaultMistake> {
-    let roots = Certificate::from_pem_bundle(pem).ok().filter(|roots| !roots.is_empty());
-    roots.ok_or_else(|| VaultMistake::new("ca", "does not hold PEM certificates"))
-}
-
-fn is_loopback(host: &str) -> bool {
-    let host = host.trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// What may be gone a moment later, and is no message to people.
@@ -275,24 +242,15 @@ fn lost(fault: &reqwest::Error) -> Failed {
     if fault.is_timeout() { VaultFault::TimedOut.into() } else { VaultFault::Unreachable.into() }
 }
 
-/// Reads a body. The length that a server tells reserves room, and is not believed.
-async fn read(mut answer: Response, largest: usize) -> Result<Zeroizing<Vec<u8>>, Failed> {
-    let told = answer.content_length().and_then(|length| usize::try_from(length).ok());
-    let mut body = Zeroizing::new(Vec::with_capacity(told.unwrap_or(BODY_BYTES).min(largest)));
-    while let Some(chunk) = answer.chunk().await.map_err(|fault| lost(&fault))? {
-        let whole = body.len().saturating_add(chunk.len());
-        if whole > largest {
-            return Err(VaultFault::BadAnswer.into());
+async fn read(answer: Response, largest: usize) -> Result<Zeroizing<Vec<u8>>, Failed> {
+    let body = fetch::read(answer, largest).await;
+    body.map_err(|fault| match fault {
+        FetchFault::TimedOut => VaultFault::TimedOut.into(),
+        FetchFault::TooLarge => VaultFault::BadAnswer.into(),
+        FetchFault::Unreachable(_) | FetchFault::CutOff(_) | FetchFault::Redirected => {
+            VaultFault::Unreachable.into()
         }
-        if whole > body.capacity() {
-            // Moved by hand, so that what was outgrown is wiped.
-            let mut larger = Zeroizing::new(Vec::with_capacity(whole.saturating_mul(2)));
-            larger.extend_from_slice(&body);
-            body = larger;
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+    })
 }
 
 /// What an answer other than 200 says. Of its words only the one about the seal is looked at.
@@ -328,8 +286,6 @@ const ERROR_BYTES_MAX: usize = 64 << 10;
 const TOKEN_BYTES_MAX: usize = 8 << 10;
 /// A login with a JWT, or a secret of a few fields.
 const BODY_BYTES: usize = 16 << 10;
-/// An address that does not answer leaves time for another attempt.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A question a second keeps its connection.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 /// Two repetitions catch a restart of a node behind a load balancer; more would only be a wait.
