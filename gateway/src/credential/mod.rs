@@ -30,5 +30,5 @@ pub use own::Own;
 pub use reference::{Reference, ReferenceError, VaultReference};
 pub use rotation::{Request, Standing};
 pub use shown::{Shown, is_unknown};
-pub use source::{SourceFault, Sources};
+pub use source::{SourceFault, Sources, read_at_each_use};
 pub use version::{NoRandomness, Version, VersionKey};

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::grant::Grant;
 use super::load::Origin;
 use super::reference::{Reference, VaultReference};
-use crate::oauth::OauthFault;
+use crate::oauth::{OauthFault, ReadSecret};
 use crate::vault::{Lease, Secret, Vault, VaultFault};
 
 /// Where a secret is kept.
@@ -206,7 +206,7 @@ impl Source {
         variable: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Fetched, SourceFault> {
         let (read, exposure) = match self {
-            Self::File(path) => read_file(path)?,
+            Self::File(path) => read_file(path, SECRET_BYTES_MAX)?,
             Self::Variable(name) => (read_variable(variable, name)?, Exposure::Few),
             Self::Vault { .. } | Self::Granted(_) => return Err(SourceFault::GivenUp),
         };
@@ -269,7 +269,29 @@ async fn read_vault(vault: &Vault, at: &VaultReference) -> Result<Fetched, Sourc
     Ok(Fetched { secret, number, lives: None, again, loan, exposure: Exposure::Few })
 }
 
-fn read_file(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Exposure), SourceFault> {
+/// What authorization servers are shown: read at each use, so that its rotation is seen. Nothing where it is in
+/// Vault, which cannot be asked at each use.
+#[must_use]
+pub fn read_at_each_use(reference: &Reference, base_dir: &Path) -> Option<ReadSecret> {
+    let one_line_end_less = |read: Zeroizing<Vec<u8>>| Zeroizing::new(without_line_end(&read).to_vec());
+    match reference {
+        Reference::File { path } => {
+            let path = base_dir.join(path);
+            Some(ReadSecret::new(&format!("file:{}", path.display()), move || {
+                read_file(&path, PEM_BYTES_MAX).ok().map(|(read, _)| one_line_end_less(read))
+            }))
+        }
+        Reference::Env { name } => {
+            let name = name.clone();
+            Some(ReadSecret::new(&format!("env:{name}"), move || {
+                Some(Zeroizing::new(std::env::var_os(&name)?.into_encoded_bytes()))
+            }))
+        }
+        Reference::Vault(_) => None,
+    }
+}
+
+fn read_file(path: &Path, bytes_max: usize) -> Result<(Zeroizing<Vec<u8>>, Exposure), SourceFault> {
     let missing = |error: std::io::Error| SourceFault::Missing(error.kind());
     // Asked before opening: to open a pipe would wait for its other end.
     if !path.metadata().map_err(missing)?.is_file() {
@@ -278,10 +300,10 @@ fn read_file(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Exposure), SourceFault>
     let file = File::open(path).map_err(missing)?;
     let exposure = exposure(&file.metadata().map_err(missing)?);
     // One allocation of the final size: a buffer that grows would leave copies behind.
-    let mut secret = Zeroizing::new(Vec::with_capacity(SECRET_BYTES_MAX.saturating_add(1)));
-    let one_too_many = u64::try_from(SECRET_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    let mut secret = Zeroizing::new(Vec::with_capacity(bytes_max.saturating_add(1)));
+    let one_too_many = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
     file.take(one_too_many).read_to_end(&mut secret).map_err(missing)?;
-    if secret.len() > SECRET_BYTES_MAX {
+    if secret.len() > bytes_max {
         return Err(SourceFault::TooLarge);
     }
     Ok((secret, exposure))
@@ -321,6 +343,8 @@ impl std::fmt::Debug for Source {
 
 /// What common servers take as one header field.
 pub(super) const SECRET_BYTES_MAX: usize = 8 << 10;
+/// A chain of several certificates with RSA keys; more than any key or password.
+const PEM_BYTES_MAX: usize = 256 << 10;
 /// A token that lives longer is fetched again all the same, so that its withdrawal is seen.
 const GRANT_REFRESH: Duration = Duration::from_secs(3600);
 /// A file that an agent writes is seen as soon as any other file.

@@ -64,7 +64,8 @@ impl Resolve<'_> {
         })
     }
 
-    fn reference(&mut self, at: &str, written: &str) -> Option<Reference> {
+    /// Where a secret is kept.
+    pub(super) fn reference(&mut self, at: &str, written: &str) -> Option<Reference> {
         match written.parse() {
             Ok(reference) => Some(reference),
             Err(fault) => {

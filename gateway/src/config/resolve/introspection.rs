@@ -2,14 +2,11 @@
 
 use std::path::Path;
 
-use zeroize::Zeroizing;
-
 use super::super::raw;
 use super::super::settings::default;
 use super::issuer::well_known;
 use super::{Resolve, time};
-use crate::credential::Reference;
-use crate::diagnostic::Diagnostic;
+use crate::credential;
 use crate::fetch::Trust;
 use crate::identity::{Introspected, IntrospectionSettings};
 use crate::oauth::{AnswerForm, ClientAuthentication, ClientSettings, Endpoints, ReadSecret, ServerSettings};
@@ -84,31 +81,11 @@ impl Resolve<'_> {
 
     /// A secret that is read at each use, and can be read now.
     fn secret(&mut self, at: &str, written: &str) -> Option<ReadSecret> {
-        let reference = match written.parse::<Reference>() {
-            Ok(reference) => reference,
-            Err(mistake) => {
-                // Whoever wrote the secret itself here must not find it in the log as well.
-                let place = self.place(at).hidden();
-                self.mistakes.push(Diagnostic::error(place, mistake.to_string()).help(mistake.help()));
-                return None;
-            }
-        };
-        let secret = match reference {
-            Reference::File { path } => {
-                let path = self.folder.join(path);
-                ReadSecret::new(&format!("file:{}", path.display()), move || {
-                    std::fs::read(&path).ok().map(|read| without_line_end(Zeroizing::new(read)))
-                })
-            }
-            Reference::Vault(_) => {
-                let help = "use `file:PATH` or `env:NAME`; Vault's agent can write the file";
-                self.error(at, "what authorization servers are shown does not come from Vault", help);
-                return None;
-            }
-            Reference::Env { name } => ReadSecret::new(&format!("env:{name}"), move || {
-                let text = std::env::var_os(&name)?;
-                Some(Zeroizing::new(text.into_encoded_bytes()))
-            }),
+        let reference = self.reference(at, written)?;
+        let Some(secret) = credential::read_at_each_use(&reference, self.folder) else {
+            let help = "use `file:PATH` or `env:NAME`; Vault's agent can write the file";
+            self.error(at, "what authorization servers are shown does not come from Vault", help);
+            return None;
         };
         if secret.read().is_none_or(|read| read.is_empty()) {
             self.error(
@@ -120,15 +97,4 @@ impl Resolve<'_> {
         }
         Some(secret)
     }
-}
-
-/// Editors and `echo` end a file with one line end that is no part of the secret.
-fn without_line_end(mut read: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
-    if read.last() == Some(&b'\n') {
-        read.pop();
-        if read.last() == Some(&b'\r') {
-            read.pop();
-        }
-    }
-    read
 }
