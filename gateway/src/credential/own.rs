@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::edition::Edition;
 use super::held::Credential;
-use super::rotation::{Rotation, Said, Standing};
+use super::rotation::{Changed, Said};
 use super::shown::refuses;
 use super::version::Version;
 
@@ -94,50 +94,39 @@ impl Own {
     /// The upstream has answered with `status`, and nothing is sent again.
     fn told(&mut self, status: StatusCode) {
         self.verdict = Verdict::Told;
-        let (version, now) = (self.version(), Instant::now());
-        let mut rotation = self.credential.rotation();
-        let before = rotation.standing(now);
-        if refuses(status) {
-            self.told_refused(&mut rotation, status, now);
-        } else {
-            rotation.said(version, Said::Accepted, now);
+        let version = self.version();
+        if !refuses(status) {
+            self.said(version, Said::Accepted);
             for (other, _) in self.refused.iter().filter(|(other, _)| *other != version) {
-                rotation.said(*other, Said::Refused, now);
+                self.said(*other, Said::Refused);
             }
+            return;
         }
-        let standing = rotation.standing(now);
-        drop(rotation);
-        self.tell(&before, &standing);
-    }
-
-    /// Everything that was shown was refused.
-    fn told_refused(&self, rotation: &mut Rotation, status: StatusCode, now: Instant) {
-        let all = self.refused.iter().copied().chain([(self.version(), status)]);
+        let all = self.refused.iter().copied().chain([(version, status)]);
         // Refused alike, for what is asked and not for who asks: that says nothing of any of them.
         let alike =
             !self.refused.is_empty() && all.clone().all(|(_, status)| status == StatusCode::FORBIDDEN);
         for (version, _) in all {
             if alike {
-                rotation.unsaid(version);
+                self.credential.rotation().unsaid(version);
             } else {
-                rotation.said(version, Said::Refused, now);
+                self.said(version, Said::Refused);
             }
         }
     }
 
-    /// Tells the operators what the verdict has changed.
-    fn tell(&self, before: &Standing, after: &Standing) {
+    /// A verdict about one version; operators are told what it has changed.
+    fn said(&self, version: Version, said: Said) {
+        let changed = self.credential.rotation().said(version, said, Instant::now());
         let credential = self.name();
-        if after.completed != before.completed
-            && let Some((version, _)) = after.current
-        {
-            tracing::info!(credential, %version, "a credential was rotated");
-        }
-        if after.state == "aside"
-            && before.state != "aside"
-            && let Some(version) = after.next
-        {
-            tracing::warn!(credential, %version, "the new version of a credential is refused; the old one serves");
+        match changed {
+            Changed::Nothing => {}
+            Changed::Rotated(version) => tracing::info!(credential, %version, "a credential was rotated"),
+            Changed::SetAside(version) => tracing::warn!(
+                credential,
+                %version,
+                "the new version of a credential is refused; the old one serves"
+            ),
         }
     }
 }

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use super::edition::Edition;
 use super::version::Version;
+use crate::backoff;
 
 /// The editions of one secret, and how far each has come.
 #[derive(Debug)]
@@ -91,6 +92,17 @@ pub enum Request {
 pub(super) enum Said {
     Accepted,
     Refused,
+}
+
+/// What a verdict has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "operators are told of it"]
+pub(super) enum Changed {
+    Nothing,
+    /// This version is the current one from now on.
+    Rotated(Version),
+    /// This version was refused; the one before serves.
+    SetAside(Version),
 }
 
 /// How the rotation stands, for operators.
@@ -224,19 +236,23 @@ impl Rotation {
         }
     }
 
-    /// An upstream has answered a request that showed `version`.
-    pub(super) fn said(&mut self, version: Version, said: Said, now: Instant) {
+    /// An upstream has answered a request that showed `version`. Gives what that has changed.
+    pub(super) fn said(&mut self, version: Version, said: Said, now: Instant) -> Changed {
         self.expire(now);
-        match (self.next.take(), said) {
-            (Some(next), Said::Accepted) if next.held.edition.version() == version => {
+        let Some(next) = self.next.take_if(|next| next.held.edition.version() == version) else {
+            return Changed::Nothing;
+        };
+        match said {
+            Said::Accepted => {
                 self.promote(next.held, now);
+                Changed::Rotated(version)
             }
-            (Some(mut next), Said::Refused) if next.held.edition.version() == version => {
-                next.refusals = next.refusals.saturating_add(1);
-                next.trial = Trial::Aside(later(now, wait_after(next.refusals)));
-                self.next = Some(next);
+            Said::Refused => {
+                let refusals = next.refusals.saturating_add(1);
+                let trial = Trial::Aside(later(now, backoff::after(refusals, ASIDE_FIRST, ASIDE_MAX)));
+                self.next = Some(Next { trial, refusals, ..next });
+                Changed::SetAside(version)
             }
-            (next, _) => self.next = next,
         }
     }
 
@@ -311,17 +327,13 @@ fn later(now: Instant, time: Duration) -> Instant {
     now.checked_add(time).or_else(|| now.checked_add(FAR)).unwrap_or(now)
 }
 
-/// A secret that was refused may be on its way to the upstream still: soon, then ever later.
-fn wait_after(refusals: u32) -> Duration {
-    ASIDE_FIRST.saturating_mul(2_u32.saturating_pow(refusals.saturating_sub(1))).min(ASIDE_MAX)
-}
-
 /// A source that was rotated twice within this time takes a refusal more to follow.
 const JUST_NOW: Duration = Duration::from_secs(1);
 /// Where nothing but streams goes to an upstream, one of them tries what nobody could try so far.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longer than most deadlines: a trial that has not ended by then will not.
 const TRIAL_MAX: Duration = Duration::from_secs(30);
+/// A secret that was refused may be on its way to the upstream still: soon, then ever later.
 const ASIDE_FIRST: Duration = Duration::from_secs(2);
 const ASIDE_MAX: Duration = Duration::from_secs(300);
 /// A year.

@@ -43,8 +43,8 @@ impl Bench {
         self.rotation.instead_of(Version::Numbered(one), self.now).map(number)
     }
 
-    fn said(&mut self, one: u64, said: Said) {
-        self.rotation.said(Version::Numbered(one), said, self.now);
+    fn said(&mut self, one: u64, said: Said) -> Changed {
+        self.rotation.said(Version::Numbered(one), said, self.now)
     }
 
     fn shows_only(&mut self, one: u64) -> bool {
@@ -80,9 +80,9 @@ fn one_request_tries_the_next_edition_and_the_old_one_stays_for_the_overlap() {
     bench.offer(1);
     assert_eq!(bench.offer(2), Offered::Next);
     assert_eq!((bench.take(), bench.take(), bench.state()), (Some(2), Some(1), "trying"));
-    bench.said(1, Said::Accepted);
+    assert_eq!(bench.said(1, Said::Accepted), Changed::Nothing);
     assert_eq!(bench.state(), "trying", "the verdict about the old one decides nothing");
-    bench.said(2, Said::Accepted);
+    assert_eq!(bench.said(2, Said::Accepted), Changed::Rotated(Version::Numbered(2)));
     assert_eq!((bench.take(), bench.state()), (Some(2), "overlap"));
     // A part of the upstream that does not know the new one yet.
     assert_eq!(bench.instead_of(2), Some(1));
@@ -97,7 +97,7 @@ fn a_refused_edition_is_set_aside_and_tried_again_later() {
     bench.offer(2);
     assert_eq!(bench.take(), Some(2));
     assert_eq!(bench.instead_of(2), Some(1));
-    bench.said(2, Said::Refused);
+    assert_eq!(bench.said(2, Said::Refused), Changed::SetAside(Version::Numbered(2)));
     assert_eq!((bench.take(), bench.state()), (Some(1), "aside"));
     assert_eq!(
         bench.instead_of(1),
@@ -106,7 +106,7 @@ fn a_refused_edition_is_set_aside_and_tried_again_later() {
     );
     bench.pass(ASIDE_FIRST);
     assert_eq!((bench.take(), bench.take()), (Some(2), Some(1)));
-    bench.said(2, Said::Refused);
+    assert_eq!(bench.said(2, Said::Refused), Changed::SetAside(Version::Numbered(2)));
     bench.pass(ASIDE_FIRST);
     assert_eq!(bench.take(), Some(1), "ever later");
     bench.pass(ASIDE_FIRST);
@@ -145,7 +145,7 @@ fn a_source_that_goes_back_takes_back_what_was_to_come() {
     // And one that goes back after the change is another change.
     bench.offer(2);
     bench.take();
-    bench.said(2, Said::Accepted);
+    assert_eq!(bench.said(2, Said::Accepted), Changed::Rotated(Version::Numbered(2)));
     assert_eq!(bench.offer(1), Offered::Next);
     assert_eq!(bench.take(), Some(1));
 }
@@ -192,7 +192,7 @@ fn whether_something_newer_is_in_hand_is_known() {
     bench.offer(2);
     assert!(newer(&bench, 1));
     bench.take();
-    bench.said(2, Said::Accepted);
+    assert_eq!(bench.said(2, Said::Accepted), Changed::Rotated(Version::Numbered(2)));
     assert!(newer(&bench, 1) && !newer(&bench, 2));
 }
 
@@ -235,7 +235,7 @@ proptest! {
                     let takes = |one: u64| one == newest || one + 1 == newest;
                     let first = bench.take().unwrap();
                     if takes(first) {
-                        bench.said(first, Said::Accepted);
+                        let _told = bench.said(first, Said::Accepted);
                         continue;
                     }
                     if !bench.rotation.has_newer_than(Version::Numbered(first), bench.now) {
@@ -249,7 +249,7 @@ proptest! {
                     }
                     let second = second.unwrap();
                     prop_assert!(takes(second), "{first}, then {second}, of {newest}");
-                    bench.said(second, Said::Accepted);
+                    let _told = bench.said(second, Said::Accepted);
                 }
             }
         }
@@ -274,7 +274,7 @@ proptest! {
                 Event::Asked => {
                     let first = bench.take().unwrap();
                     if first == taken {
-                        bench.said(first, Said::Accepted);
+                        let _told = bench.said(first, Said::Accepted);
                         continue;
                     }
                     if !bench.rotation.has_newer_than(Version::Numbered(first), bench.now) {
@@ -282,8 +282,8 @@ proptest! {
                     }
                     let second = bench.instead_of(first);
                     prop_assert_eq!(second, Some(taken), "instead of {}, of {}", first, newest);
-                    bench.said(taken, Said::Accepted);
-                    bench.said(first, Said::Refused);
+                    let _told = bench.said(taken, Said::Accepted);
+                    let _told = bench.said(first, Said::Refused);
                 }
             }
         }
