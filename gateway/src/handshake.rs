@@ -16,7 +16,7 @@ use ring::digest::{SHA256, digest};
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::audit::{CallPart, CertificatePart, Decision, Outcome, Record, Redacted, Strength};
+use crate::audit::{CallPart, CertificatePart, Decision, Outcome, Record, Strength};
 use crate::gateway::Gateway;
 
 pub use cause::Cause;
@@ -88,45 +88,25 @@ async fn tell(gateway: &Gateway, all: Vec<Repeated>) {
 async fn record(gateway: &Gateway, told: &Repeated, shown: Option<Shown>) {
     let snapshot = gateway.current();
     let listener = snapshot.settings().listeners.get(told.listener);
+    let request_id = uuid::Uuid::now_v7().hyphenated().to_string();
     let record = Record {
-        time: Timestamp::now(),
-        request_id: uuid::Uuid::now_v7().hyphenated().to_string(),
-        trace_id: None,
         node: gateway.node.clone(),
         address: told.address.map(|address| address.to_string()).unwrap_or_default(),
         listener: listener.map(|listener| listener.name.clone()).unwrap_or_default(),
-        caller: None,
         certificate: shown.map(|shown| CertificatePart {
             sha256: shown.sha256,
             issuer_sha256: shown.issuer_sha256,
             ends: shown.ends,
             names: Vec::new(),
         }),
-        suspicions: Vec::new(),
-        call: CallPart {
-            method: String::new(),
-            target: Redacted::unmatched("", ""),
-            api: None,
-            version: None,
-            operation: None,
-        },
         decision: Decision {
             outcome: Outcome::Refused,
             reason: told.reason.to_owned(),
             policies: Vec::new(),
         },
         times: Some(told.times).filter(|times| *times > 1),
-        lifecycle: None,
-        limits: Vec::new(),
-        fields: Vec::new(),
-        violations: Vec::new(),
-        response_violations: Vec::new(),
-        upstream: None,
-        credential: None,
-        answer: None,
-        request_bytes: 0,
-        duration_us: 0,
         snapshot: snapshot.id().to_string(),
+        ..Record::begun(Timestamp::now(), request_id, CallPart::none())
     };
     // Nobody waits for it: there is nothing to answer. What finds no place is counted like any other.
     match gateway.audit().append(&record, Strength::Queued).await {

@@ -14,8 +14,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::Timestamp;
 
 use crate::audit::{
-    ActorPart, AnswerPart, CallPart, CallerPart, CertificatePart, CredentialPart, Decision, LifecyclePart,
-    LimitPart, Outcome, Record, Redacted, Strength, UpstreamPart, ViolationPart,
+    ActorPart, AnswerPart, CallPart, CallerPart, CertificatePart, CredentialPart, LifecyclePart, LimitPart,
+    Outcome, Record, Redacted, Strength, UpstreamPart, ViolationPart,
 };
 use crate::contract::{Contract, Field, NoMatch, RequestFault, ResponseFault, Target, Used, Violation};
 use crate::credential::Shown;
@@ -84,8 +84,7 @@ impl Trail {
     pub(crate) fn broken(snapshot: &Snapshot, gateway: &Gateway, connection: &Connection) -> Self {
         let listener = snapshot.settings().listeners.get(connection.listener());
         let name = listener.map(|listener| listener.name.clone()).unwrap_or_default();
-        let target = Redacted::unmatched("", "");
-        let call = CallPart { method: String::new(), target, api: None, version: None, operation: None };
+        let call = CallPart::none();
         let trace = gateway.traces.follow(&HeaderMap::new());
         Self::new(snapshot, gateway, connection, connection.address(), name, call, trace)
     }
@@ -107,33 +106,12 @@ impl Trail {
         let scheme = if connection.encrypted() { Scheme::Https } else { Scheme::Http };
         let now = Timestamp::now();
         let record = Record {
-            time: now,
-            request_id,
             trace_id: Some(trace.trace_id().to_string()),
             node: gateway.node.clone(),
             address: address.to_string(),
             listener,
-            caller: None,
-            certificate: None,
-            suspicions: Vec::new(),
-            call,
-            decision: Decision {
-                outcome: Outcome::Failed,
-                reason: "unfinished".to_owned(),
-                policies: Vec::new(),
-            },
-            times: None,
-            lifecycle: None,
-            limits: Vec::new(),
-            fields: Vec::new(),
-            violations: Vec::new(),
-            response_violations: Vec::new(),
-            upstream: None,
-            credential: None,
-            answer: None,
-            request_bytes: 0,
-            duration_us: 0,
             snapshot: snapshot.id().to_string(),
+            ..Record::begun(now, request_id, call)
         };
         Self {
             began: Instant::now(),

@@ -74,6 +74,49 @@ pub struct Record {
     pub snapshot: String,
 }
 
+impl Record {
+    /// What is told of `call` before anything is known of it: not even that it came to an end.
+    #[must_use]
+    pub fn begun(time: Timestamp, request_id: String, call: CallPart) -> Self {
+        let decision =
+            Decision { outcome: Outcome::Failed, reason: "unfinished".to_owned(), policies: Vec::new() };
+        Self {
+            time,
+            request_id,
+            trace_id: None,
+            node: String::new(),
+            address: String::new(),
+            listener: String::new(),
+            caller: None,
+            certificate: None,
+            suspicions: Vec::new(),
+            call,
+            decision,
+            times: None,
+            lifecycle: None,
+            limits: Vec::new(),
+            fields: Vec::new(),
+            violations: Vec::new(),
+            response_violations: Vec::new(),
+            upstream: None,
+            credential: None,
+            answer: None,
+            request_bytes: 0,
+            duration_us: 0,
+            snapshot: String::new(),
+        }
+    }
+}
+
+impl CallPart {
+    /// What never became a request.
+    #[must_use]
+    pub fn none() -> Self {
+        let target = Redacted::unmatched("", "");
+        Self { method: String::new(), target, api: None, version: None, operation: None }
+    }
+}
+
 /// Who called, and how that was proven.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallerPart {
