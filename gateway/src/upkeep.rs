@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
 use crate::gateway::Gateway;
 use crate::handshake;
@@ -35,33 +36,37 @@ pub async fn run(gateway: Arc<Gateway>, ready: impl FnOnce(), mut stopping: watc
     }
 }
 
-/// Keeps the session with Vault, until the gateway stops. Apart from the other chores: a Vault that is slow holds
-/// up none of them.
-pub async fn keep_vault(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
-    let mut tick = tokio::time::interval(VAULT_EVERY);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+/// Does a chore now and then, until the gateway stops. Apart from the others: one that is slow holds up none of
+/// them, and is not done twice at once.
+async fn every<F: Future<Output = ()>>(
+    time: Duration,
+    mut stopping: watch::Receiver<bool>,
+    mut chore: impl FnMut() -> F,
+) {
+    let mut tick = tokio::time::interval(time);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = stopping.changed() => return,
-            _ = tick.tick() => gateway.current().keep_vault().await,
+            _ = tick.tick() => chore().await,
         }
     }
 }
 
+/// Keeps the session with Vault, until the gateway stops.
+pub async fn keep_vault(gateway: Arc<Gateway>, stopping: watch::Receiver<bool>) {
+    let keep = || async { gateway.current().keep_vault().await };
+    every(VAULT_EVERY, stopping, keep).await;
+}
+
 /// Keeps what is shown to upstreams good, until the gateway stops.
-pub async fn keep_credentials(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
-    let mut due = tokio::time::interval(CREDENTIALS_EVERY);
-    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = stopping.changed() => return,
-            _ = due.tick() => {
-                let snapshot = gateway.current();
-                snapshot.credentials().refresh().await;
-                tell_credentials(&gateway, &snapshot);
-            }
-        }
-    }
+pub async fn keep_credentials(gateway: Arc<Gateway>, stopping: watch::Receiver<bool>) {
+    let keep = || async {
+        let snapshot = gateway.current();
+        snapshot.credentials().refresh().await;
+        tell_credentials(&gateway, &snapshot);
+    };
+    every(CREDENTIALS_EVERY, stopping, keep).await;
 }
 
 /// Gives back what Vault lent, once nothing is served any more.
@@ -77,7 +82,7 @@ pub async fn keep_keyring(gateway: Arc<Gateway>, mut stopping: watch::Receiver<b
     // Not at once: whoever says that the gateway is ready asks first, and waits for it.
     let begin = tokio::time::Instant::now().checked_add(KEYRING_EVERY);
     let mut look = tokio::time::interval_at(begin.unwrap_or_else(tokio::time::Instant::now), KEYRING_EVERY);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut partners = tokio::time::interval(PARTNERS_EVERY);
     loop {
         tokio::select! {
@@ -147,21 +152,17 @@ fn tell_credentials(gateway: &Gateway, snapshot: &Snapshot) {
 }
 
 /// Writes down now and then who used what, until the gateway stops.
-pub async fn keep_usage(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
-    let mut flush = tokio::time::interval(FLUSH_EVERY);
-    flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = stopping.changed() => return,
-            _ = flush.tick() => {
-                let gateway = Arc::clone(&gateway);
-                // Files are written; nobody waits for it but the next round.
-                if tokio::task::spawn_blocking(move || flush_usage(&gateway)).await.is_err() {
-                    tracing::error!("usage could not be written by a fault of the gateway itself");
-                }
+pub async fn keep_usage(gateway: Arc<Gateway>, stopping: watch::Receiver<bool>) {
+    let keep = || {
+        let gateway = Arc::clone(&gateway);
+        async move {
+            // Files are written; nobody waits for it but the next round.
+            if tokio::task::spawn_blocking(move || flush_usage(&gateway)).await.is_err() {
+                tracing::error!("usage could not be written by a fault of the gateway itself");
             }
         }
-    }
+    };
+    every(FLUSH_EVERY, stopping, keep).await;
 }
 
 /// Writes down who used what since the last time, and tells operators when that cannot be done.

@@ -8,10 +8,10 @@ mod name;
 use std::fmt;
 
 use jiff::Timestamp;
-use ring::digest::{SHA256, digest};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::token::sha256;
 pub use name::{DnsName, SpiffeId, is_trust_domain};
 
 /// What a verified client certificate says about who holds its key.
@@ -234,13 +234,6 @@ fn spiffe_id(
     if signs || certificate.is_ca() { Err(CertificateFault::SpiffeAuthority) } else { Ok(Some(id)) }
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut out = [0; 32];
-    // The two lengths are both those of SHA-256, so nothing is left over.
-    out.iter_mut().zip(digest(&SHA256, bytes).as_ref()).for_each(|(to, from)| *to = *from);
-    out
-}
-
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -257,6 +250,7 @@ mod tests {
     use rcgen::{
         BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
     };
+    use ring::digest::{SHA256, digest};
 
     fn der(names: &[SanType]) -> Vec<u8> {
         let mut params = CertificateParams::default();
