@@ -86,7 +86,7 @@ pub async fn keep_keyring(gateway: Arc<Gateway>, mut stopping: watch::Receiver<b
     let mut partners = tokio::time::interval(PARTNERS_EVERY);
     loop {
         tokio::select! {
-            _ = stopping.changed() => return keep_partners(&gateway).await,
+            _ = stopping.changed() => return,
             _ = partners.tick() => keep_partners(&gateway).await,
             _ = look.tick() => {
                 let asking = gateway.current();
@@ -120,14 +120,16 @@ async fn keep_partners(gateway: &Arc<Gateway>) {
 }
 
 /// Records now and then how often handshakes have failed again, until the gateway stops.
-pub async fn tell_handshakes(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
-    let mut tick = tokio::time::interval(HANDSHAKES_EVERY);
-    loop {
-        tokio::select! {
-            _ = stopping.changed() => return handshake::tell_the_rest(&gateway).await,
-            _ = tick.tick() => handshake::tell_repeated(&gateway, Instant::now()).await,
-        }
-    }
+pub async fn tell_handshakes(gateway: Arc<Gateway>, stopping: watch::Receiver<bool>) {
+    let tell = || async { handshake::tell_repeated(&gateway, Instant::now()).await };
+    every(HANDSHAKES_EVERY, stopping, tell).await;
+}
+
+/// Writes down what the chores would have by and by. To be waited for once nothing new is begun: a chore that
+/// is told to stop is not, and would be cut off.
+pub async fn finish(gateway: &Arc<Gateway>) {
+    keep_partners(gateway).await;
+    handshake::tell_the_rest(gateway).await;
 }
 
 /// Tells the metrics what ends when, and what cannot be brought up to date.

@@ -102,6 +102,7 @@ impl Serve {
                 tokio::spawn(upkeep::keep_usage(Arc::clone(&gateway), stopping()));
                 tokio::spawn(upkeep::keep_vault(Arc::clone(&gateway), stopping()));
                 drain::run(&gateway).await;
+                upkeep::finish(&gateway).await;
                 std::io::Result::Ok(())
             })
             .map_err(|fault| fault.to_string())?;
