@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
@@ -48,8 +48,9 @@ impl Grant {
     /// A token for the gateway itself.
     pub(super) async fn own(&self) -> Result<Fetched, SourceFault> {
         let GrantSettings { scopes, audience, .. } = &self.settings;
+        let asked = Instant::now();
         let granted = self.server.client_credentials(scopes, audience.as_deref()).await;
-        Ok(fetched(granted.map_err(SourceFault::Oauth)?))
+        Ok(fetched(granted.map_err(SourceFault::Oauth)?, asked))
     }
 
     /// A token in place of `subject`.
@@ -62,11 +63,12 @@ impl Grant {
             resource: None,
             scopes,
         };
+        let asked = Instant::now();
         let granted = self.server.exchange(&order).await.map_err(|fault| match fault {
             OauthFault::Refused(code) => SourceFault::NotOnBehalf(code),
             other => SourceFault::Oauth(other),
         });
-        Ok(fetched(granted?))
+        Ok(fetched(granted?, asked))
     }
 
     pub(super) fn describe(&self) -> String {
@@ -74,9 +76,10 @@ impl Grant {
     }
 }
 
-fn fetched(granted: Granted) -> Fetched {
+/// What was granted, asked for at `asked`: its life began no earlier.
+fn fetched(granted: Granted, asked: Instant) -> Fetched {
     let Granted { access_token, lives } = granted;
-    let lives = lives.unwrap_or(LIVES_UNSAID);
+    let lives = lives.unwrap_or(LIVES_UNSAID).saturating_sub(asked.elapsed()).saturating_sub(ON_THE_WAY);
     let secret = Zeroizing::new(access_token.as_bytes().to_vec());
     let again = lives.mul_f64(AHEAD);
     Fetched {
@@ -97,5 +100,7 @@ impl fmt::Debug for Grant {
 
 /// RFC 6749 section 5.1 recommends `expires_in`; who leaves it out is asked again soon.
 const LIVES_UNSAID: Duration = Duration::from_secs(300);
+/// A token ends at a whole second, and takes its time to an upstream.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
 /// Of a token's life, the part after which the next one is fetched: the rest is for some failures.
 const AHEAD: f64 = 0.7;

@@ -1,8 +1,8 @@
 //! How does one credential stay good while its secret is rotated?
 //!
 //! [`Credential`] joins the three: its source, the readings of it, and the editions in hand. It is read
-//! when it is due, and at once when an upstream refuses it; a request takes what is in hand and never
-//! waits for a source, unless its credential was just refused.
+//! when it is due, and at once when an upstream refuses it; a request takes what is in hand, and waits for
+//! its source only when that was just refused, or has ended while its successor is on its way.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -98,12 +98,21 @@ impl Credential {
     ///
     /// # Errors
     /// There is nothing.
-    pub fn take(self: &Arc<Self>, request: Request) -> Result<Own, Unavailable> {
-        let taken = self.rotation().take(request, Instant::now());
-        match taken {
-            Some(edition) => Ok(Own::first(self, edition)),
-            None => Err(Unavailable { name: Arc::clone(&self.name), fault: self.reading.fault() }),
+    pub async fn take(self: &Arc<Self>, request: Request) -> Result<Own, Unavailable> {
+        if let Some(own) = self.in_hand(request) {
+            return Ok(own);
         }
+        // A source that failed when it was last read keeps nobody waiting: it is asked again without them.
+        if self.reading.fault().is_none() {
+            self.read(Reason::Due, CALLER_WAIT).await;
+        }
+        let unavailable = || Unavailable { name: Arc::clone(&self.name), fault: self.reading.fault() };
+        self.in_hand(request).ok_or_else(unavailable)
+    }
+
+    pub(super) fn in_hand(self: &Arc<Self>, request: Request) -> Option<Own> {
+        let taken = self.rotation().take(request, Instant::now());
+        taken.map(|edition| Own::first(self, edition))
     }
 
     /// Reads the source if it is time to.
@@ -142,7 +151,7 @@ impl Credential {
     ) -> Option<Arc<Edition>> {
         let newer = self.rotation().has_newer_than(refused, Instant::now());
         if !newer {
-            self.read(Reason::Refused, within.min(REFUSED_WAIT)).await;
+            self.read(Reason::Refused, within.min(CALLER_WAIT)).await;
         }
         self.rotation().instead_of(refused, Instant::now())
     }
@@ -297,6 +306,6 @@ impl fmt::Debug for Credential {
 /// The most that an upkeep waits; sources have time limits of their own.
 const REFRESH_WAIT: Duration = Duration::from_secs(10);
 /// A caller waits for this.
-const REFUSED_WAIT: Duration = Duration::from_secs(2);
+const CALLER_WAIT: Duration = Duration::from_secs(2);
 /// A source that wants to be asked all the time is asked once in this.
 const AGAIN_MIN: Duration = Duration::from_secs(1);

@@ -235,7 +235,7 @@ mod tests {
         let (credentials, _) = load_all(dir.path(), &[settings("odoo", "file:key")])
             .map_err(|mistakes| mistakes.iter().next().unwrap().message().to_owned())?;
         let mut headers = HeaderMap::new();
-        own(&credentials, "odoo").take(Request::Repeatable).unwrap().apply(&mut headers);
+        own(&credentials, "odoo").in_hand(Request::Repeatable).unwrap().apply(&mut headers);
         Ok(headers[AUTHORIZATION].to_str().unwrap().to_owned())
     }
 
@@ -319,7 +319,7 @@ mod tests {
             let sources = Sources { base_dir: dir.path(), variable: &environment, vault: None };
             let (credentials, _) =
                 Credentials::load(&[settings("odoo", "file:key")], &sources, &key, None).unwrap();
-            own(&credentials, "odoo").take(Request::Repeatable).unwrap().version()
+            own(&credentials, "odoo").in_hand(Request::Repeatable).unwrap().version()
         };
         let first = version(b"one");
         assert_ne!(version(b"two"), first);

@@ -33,7 +33,7 @@ impl Means {
     /// There is nothing.
     pub async fn take(&self, request: Request, token: Option<&str>) -> Result<Shown, Unavailable> {
         match (self, token) {
-            (Self::Own(credential), _) => credential.take(request).map(Shown::Own),
+            (Self::Own(credential), _) => credential.take(request).await.map(Shown::Own),
             (Self::OnBehalf(on_behalf), Some(token)) => on_behalf.take(token).await.map(Shown::OnBehalf),
             (Self::OnBehalf(on_behalf), None) => {
                 Err(Unavailable { name: Arc::clone(on_behalf.name()), fault: Some(SourceFault::NoSubject) })

@@ -157,6 +157,7 @@ impl fmt::Debug for Own {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credential::rotation::Rotation;
     use crate::credential::{
         CredentialSettings, Credentials, Form, Means, Origin, Request, Sources, VersionKey,
     };
@@ -178,7 +179,7 @@ mod tests {
                 origin: Origin::Kept("file:key".parse().unwrap()),
                 header: http::header::AUTHORIZATION,
                 form: Form::Raw,
-                refresh_every: None,
+                refresh_every: Some(Duration::ZERO),
                 overlap: Duration::from_secs(60),
                 age_max: Duration::from_secs(60),
                 place: Place::file("gateway.yaml"),
@@ -196,7 +197,7 @@ mod tests {
         }
 
         fn take(&self) -> Own {
-            self.credential.take(Request::Repeatable).unwrap()
+            self.credential.in_hand(Request::Repeatable).unwrap()
         }
 
         fn state(&self) -> &'static str {
@@ -324,10 +325,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_has_ended_is_waited_for_unless_its_source_is_known_to_fail() {
+        let bench = Bench::new("one");
+        let forget = || *bench.credential.rotation() = Rotation::new(Duration::from_secs(60));
+        bench.write("two");
+        forget();
+        assert_eq!(sent(&bench.credential.take(Request::Once).await.unwrap()), "two");
+
+        std::fs::remove_file(bench.folder.path().join("key")).unwrap();
+        forget();
+        assert!(bench.credential.take(Request::Once).await.unwrap_err().fault.is_some());
+        bench.write("three");
+        assert!(bench.credential.take(Request::Once).await.is_err(), "whoever keeps house reads it");
+        bench.credential.rotate().await.unwrap();
+        assert_eq!(sent(&bench.credential.take(Request::Once).await.unwrap()), "three");
+    }
+
+    #[tokio::test]
     async fn what_is_sent_once_is_judged_for_those_that_follow() {
         let bench = Bench::new("one");
         bench.write("two");
-        let mut shown = bench.credential.take(Request::Once).unwrap();
+        let mut shown = bench.credential.in_hand(Request::Once).unwrap();
         assert_eq!(sent(&shown), "one");
         shown.judged_once(StatusCode::UNAUTHORIZED).await;
         // The reading has begun; whoever asks next joins it.
