@@ -7,6 +7,9 @@ use testbed::issuer::{self, Fault, Issuer, paths};
 use testbed::{AUDIENCE, Gate, World};
 
 const ORDER: &str = "/orders/v2/orders/S00042";
+/// Opaque tokens, where the issuer knows them.
+const TOKEN: &str = "an-opaque-token-of-acme";
+const STOCK_TOKEN: &str = "an-opaque-token-of-acme-for-stock";
 
 /// A world whose issuer is asked about opaque tokens, as these settings say besides.
 async fn world(more: Value) -> World {
@@ -51,15 +54,15 @@ fn asked(world: &World) -> usize {
 #[tokio::test]
 async fn an_opaque_token_opens_what_a_jwt_that_says_the_same_would() {
     let world = world(json!({})).await;
-    world.issuer.knows("at-1", &world.mint("acme-marketplace"));
-    world.issuer.knows("at-2", &world.mint("acme-marketplace").scope("stock:read"));
+    world.issuer.knows(TOKEN, &world.mint("acme-marketplace"));
+    world.issuer.knows(STOCK_TOKEN, &world.mint("acme-marketplace").scope("stock:read"));
     let gateway = Gateway::start(&world).await;
     let client = gateway.client().build();
     for _ in 0..5 {
-        assert_eq!(get(&client, "at-1").await.status, StatusCode::OK);
+        assert_eq!(get(&client, TOKEN).await.status, StatusCode::OK);
     }
     assert_eq!(asked(&world), 1, "and is asked about once");
-    let refused = get(&client, "at-2").await;
+    let refused = get(&client, STOCK_TOKEN).await;
     assert_eq!((refused.status, problem(&refused).as_str()), (StatusCode::FORBIDDEN, "insufficient-scope"));
     let record = &gateway.audit(&[]).await[0];
     assert_eq!(
@@ -67,7 +70,7 @@ async fn an_opaque_token_opens_what_a_jwt_that_says_the_same_would() {
         (&json!("acme-marketplace"), &json!("retail"))
     );
     for seen in world.odoo.seen() {
-        assert!(seen.headers("authorization").iter().all(|value| !value.contains("at-1")), "{seen:?}");
+        assert!(seen.headers("authorization").iter().all(|value| !value.contains(TOKEN)), "{seen:?}");
     }
     // A JWT is what it was.
     assert_eq!(get(&client, &world.mint("acme-marketplace").sign()).await.status, StatusCode::OK);
@@ -96,7 +99,7 @@ async fn a_token_that_says_too_little_is_refused_for_that() {
     .into_iter()
     .enumerate()
     {
-        let text = format!("at-{n}");
+        let text = format!("opaque-token-number-{n}");
         if reason_code != "token-inactive" {
             world.issuer.knows(&text, &says);
         }
@@ -114,7 +117,7 @@ async fn a_token_that_says_too_little_is_refused_for_that() {
 async fn a_token_that_is_revoked_at_its_issuer_ends_with_what_was_remembered() {
     let world = world(json!({"cache": "0s", "tokens": "all"})).await;
     let jwt = world.mint("acme-marketplace");
-    let (opaque, signed) = ("at-1".to_owned(), jwt.clone().sign());
+    let (opaque, signed) = (TOKEN.to_owned(), jwt.clone().sign());
     let gateway = Gateway::start(&world).await;
     let client = gateway.client().build();
     for token in [&opaque, &signed] {
@@ -134,10 +137,10 @@ async fn an_issuer_that_gives_no_answer_of_use_makes_nothing_good() {
     let world = world(json!({"cache": "0s"})).await;
     let identity = world.internal.server(&["127.0.0.1"]);
     let evil = Issuer::start(AUDIENCE, Some(&identity)).await;
-    world.issuer.knows("at-1", &world.mint("acme-marketplace"));
+    world.issuer.knows(TOKEN, &world.mint("acme-marketplace"));
     let gateway = Gateway::start(&world).await;
     let client = gateway.client().build();
-    assert_eq!(get(&client, "at-1").await.status, StatusCode::OK);
+    assert_eq!(get(&client, TOKEN).await.status, StatusCode::OK);
     for fault in [
         Fault::Dead,
         Fault::Status(500),
@@ -151,7 +154,7 @@ async fn an_issuer_that_gives_no_answer_of_use_makes_nothing_good() {
         Fault::Held(Gate::closed()),
     ] {
         world.issuer.fail(paths::INTROSPECTION, fault.clone());
-        let refused = get(&client, "at-1").await;
+        let refused = get(&client, TOKEN).await;
         assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{fault:?}");
         assert_eq!(problem(&refused), "temporary-reduced-capacity", "{fault:?}");
         assert!(refused.header("retry-after").unwrap().parse::<u32>().unwrap() > 0);
@@ -163,13 +166,13 @@ async fn an_issuer_that_gives_no_answer_of_use_makes_nothing_good() {
     assert_eq!(world.odoo.seen().len(), 11, "the first, and what came with another proof");
     assert_eq!(evil.requests(paths::INTROSPECTION), 0, "nobody was followed");
     world.issuer.heal();
-    assert_eq!(get(&client, "at-1").await.status, StatusCode::OK);
+    assert_eq!(get(&client, TOKEN).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn many_who_show_one_token_at_once_are_one_question() {
     let world = world(json!({})).await;
-    world.issuer.knows("at-1", &world.mint("acme-marketplace"));
+    world.issuer.knows(TOKEN, &world.mint("acme-marketplace"));
     let gate = Gate::closed();
     world.issuer.fail(paths::INTROSPECTION, Fault::Held(gate.clone()));
     let gateway = Gateway::start(&world).await;
@@ -177,7 +180,7 @@ async fn many_who_show_one_token_at_once_are_one_question() {
     let crowd: Vec<_> = (0..20)
         .map(|_| {
             let client = client.clone();
-            tokio::spawn(async move { get(&client, "at-1").await.status })
+            tokio::spawn(async move { get(&client, TOKEN).await.status })
         })
         .collect();
     world.issuer.wait_for_requests(paths::INTROSPECTION, 1).await;
@@ -191,14 +194,14 @@ async fn many_who_show_one_token_at_once_are_one_question() {
 #[tokio::test]
 async fn the_secret_is_read_at_each_use_and_its_rotation_seen() {
     let world = world(json!({"cache": "0s"})).await;
-    world.issuer.knows("at-1", &world.mint("acme-marketplace"));
+    world.issuer.knows(TOKEN, &world.mint("acme-marketplace"));
     let gateway = Gateway::start(&world).await;
     let client = gateway.client().build();
-    assert_eq!(get(&client, "at-1").await.status, StatusCode::OK);
-    world.folder.write_private("certs/introspection-secret", "wrong");
-    assert_eq!(get(&client, "at-1").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(get(&client, TOKEN).await.status, StatusCode::OK);
+    world.folder.write_private("certs/introspection-secret", "wrong-introspection-secret");
+    assert_eq!(get(&client, TOKEN).await.status, StatusCode::SERVICE_UNAVAILABLE);
     world.folder.write_private("certs/introspection-secret", "introspection-secret");
-    assert_eq!(get(&client, "at-1").await.status, StatusCode::OK);
+    assert_eq!(get(&client, TOKEN).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -206,7 +209,7 @@ async fn without_introspection_an_opaque_token_is_no_token() {
     let world = World::new().await;
     let gateway = Gateway::start(&world).await;
     let client = gateway.client().build();
-    let refused = client.send(client.request(Method::GET, ORDER).bearer_auth("at-1")).await;
+    let refused = client.send(client.request(Method::GET, ORDER).bearer_auth(TOKEN)).await;
     assert_eq!((refused.status, problem(&refused).as_str()), (StatusCode::UNAUTHORIZED, "invalid-token"));
     assert_eq!(reason(&gateway).await, "token-malformed");
 }

@@ -42,6 +42,7 @@ mod readme;
 mod refusals;
 mod reload;
 mod revocation;
+mod secrets;
 mod stop;
 mod streamed;
 mod trust;

@@ -160,11 +160,11 @@ async fn reason(gateway: &Gateway) -> Value {
 
 #[tokio::test]
 async fn its_opaque_tokens_are_good_until_it_revokes_them() {
-    let gate = Registered::asking("gateway").with("secret", "gateway-secret");
+    let gate = Registered::asking("gateway").with("secret", "the-secret-of-the-gateway");
     let clients = vec![opaque("acme-marketplace"), gate];
     let provider = OidcProvider::start_as(&Site { audience: AUDIENCE, clients, ..Site::default() }).await;
     let mut world = World::new().await;
-    world.folder.write_private("certs/gateway-secret", "gateway-secret");
+    world.folder.write_private("certs/gateway-secret", "the-secret-of-the-gateway");
     asks(
         &mut world,
         &provider,

@@ -209,7 +209,7 @@ async fn a_listener_cannot_lose_its_tls() {
         assert!(!answer.starts_with(b"HTTP/"), "{}", String::from_utf8_lossy(&answer));
     };
     let key = world.folder.read("certs/server.key");
-    world.folder.write_private("certs/server.key", "broken");
+    world.folder.write_private("certs/server.key", "broken, and no key at all");
     refused(&gateway, "certs/server.key").await;
     still_tls().await;
     world.folder.write_private("certs/server.key", &key);

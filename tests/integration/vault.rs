@@ -16,6 +16,9 @@ use serde_json::{Value, json};
 use testbed::certificates::write_private;
 use testbed::vault as testbed_vault;
 
+/// What is put there where a test wants one secret.
+const KEY: &str = "an-odoo-key-of-a-test";
+
 /// A Vault, and a folder for what proves a gateway to it.
 struct Bench {
     vault: testbed_vault::Vault,

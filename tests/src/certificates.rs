@@ -158,6 +158,7 @@ impl Identity {
     pub fn read(directory: &Path, stem: &str) -> io::Result<Self> {
         let chain_pem = fs::read_to_string(directory.join(format!("{stem}.pem")))?;
         let key_pem = fs::read_to_string(directory.join(format!("{stem}.key")))?;
+        secrets::note_key(&key_pem);
         let der = CertificateDer::from_pem_slice(chain_pem.as_bytes()).map_err(io::Error::other)?.to_vec();
         Ok(Self { chain_pem, der, key_pem })
     }

@@ -276,15 +276,17 @@ impl Drop for Gateway {
         if std::thread::panicking() {
             return;
         }
+        // Nothing is written while it is searched, and nothing after.
+        self.process.end();
         holds_no_secret("its output", &self.printed());
         holds_no_secret("its files", &secrets::written_below(&self.folder));
     }
 }
 
-/// The message does not show it, for a test's output is kept too.
+/// The message does not show it, for a test's output is kept too, but says who noted it.
 fn holds_no_secret(what: &str, text: &str) {
-    let found = secrets::found_in(text);
-    assert!(found.is_empty(), "{} secrets stand in {what} of the gateway", found.len());
+    let by: Vec<String> = secrets::found_in(text).values().map(ToString::to_string).collect();
+    assert!(by.is_empty(), "secrets noted by {by:?} stand in {what} of the gateway");
 }
 
 /// Prometheus text: `name{label="value",...} number`, comments between.

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::certificates::{Authority, Identity};
 use crate::issuer::{Algorithm, Client, Mint, SigningKey};
 use crate::process::Process;
-use crate::{repository, tls};
+use crate::{repository, secrets, tls};
 
 /// A running `oidc-provider`.
 pub struct OidcProvider {
@@ -52,6 +52,7 @@ impl Registered {
     #[must_use]
     pub fn new(client: &Client, algorithm: Algorithm) -> Self {
         let Client { id, secret, scopes, claims: _ } = client;
+        secrets::note(secret);
         Self(json!({"id": id, "secret": secret, "scope": scopes.join(" "), "alg": algorithm.name()}))
     }
 
@@ -65,6 +66,9 @@ impl Registered {
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.0[name] = value.into();
+        if name == "secret" {
+            self.0[name].as_str().into_iter().for_each(secrets::note);
+        }
         self
     }
 }
@@ -120,8 +124,7 @@ impl OidcProvider {
         let form = format!("grant_type=client_credentials&client_id={id}&scope={scope}");
         let request = self.http(Some(identity)).post(format!("{}/token", self.issuer)).body(form);
         let answer = request.header("content-type", FORM).send().await.expect("it can be reached");
-        let answer = json_of(answer).await;
-        answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+        token_of(&json_of(answer).await)
     }
 
     /// Asks for a token that is bound to `key` (RFC 9449 section 5), with the nonce the server wants.
@@ -144,7 +147,7 @@ impl OidcProvider {
         assert_eq!(json_of(first).await["error"], "use_dpop_nonce");
         let answer = json_of(ask(proof().claim("nonce", nonce)).await).await;
         assert_eq!(answer["token_type"], "DPoP", "{answer}");
-        answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+        token_of(&answer)
     }
 
     /// Revokes a token of a client (RFC 7009).
@@ -200,7 +203,11 @@ impl OidcProvider {
         let http = self.http(None);
         let send = |request| send(&http, request);
         match oauth.exchange_client_credentials().add_scopes(scopes).request_async(&send).await {
-            Ok(answer) => Ok(answer.access_token().secret().clone()),
+            Ok(answer) => {
+                let token = answer.access_token().secret();
+                secrets::note(token);
+                Ok(token.clone())
+            }
             Err(RequestTokenError::ServerResponse(refusal)) => Err(code(&refusal)),
             Err(other) => panic!("{other:?}"),
         }
@@ -233,6 +240,13 @@ async fn json_of(answer: reqwest::Response) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}"))
 }
 
+/// The token that the server gives.
+fn token_of(answer: &Value) -> String {
+    let token = answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}"));
+    secrets::note(token);
+    token.to_owned()
+}
+
 const FORM: &str = "application/x-www-form-urlencoded";
 
 async fn send(http: &reqwest::Client, request: HttpRequest) -> Result<HttpResponse, reqwest::Error> {
@@ -262,7 +276,7 @@ mod tests {
     fn client(id: &str, scopes: &[&str]) -> Client {
         Client {
             id: id.to_owned(),
-            secret: format!("{id}-secret"),
+            secret: format!("{id}-secret-of-a-test"),
             scopes: scopes.iter().map(|s| (*s).to_owned()).collect(),
             claims: serde_json::Map::new(),
         }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -24,6 +24,8 @@ pub(crate) struct Process {
     child: Arc<Mutex<Child>>,
     id: u32,
     printed: watch::Sender<Printed>,
+    /// Read what it prints, until it prints no more.
+    readers: Vec<JoinHandle<()>>,
 }
 
 #[derive(Default)]
@@ -39,10 +41,11 @@ impl Process {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
         let printed = watch::Sender::new(Printed::default());
-        collect(child.stdout.take().expect("standard output is a pipe"), printed.clone());
-        collect(child.stderr.take().expect("standard error is a pipe"), printed.clone());
+        let output = child.stdout.take().expect("standard output is a pipe");
+        let errors = child.stderr.take().expect("standard error is a pipe");
+        let readers = vec![collect(output, printed.clone()), collect(errors, printed.clone())];
         let id = child.id();
-        Self { child: Arc::new(Mutex::new(child)), id, printed }
+        Self { child: Arc::new(Mutex::new(child)), id, printed, readers }
     }
 
     /// Waits for a line that it prints.
@@ -78,15 +81,22 @@ impl Process {
             }
         }
     }
+
+    /// Kills it if it still runs. Everything that it printed has been read then.
+    pub(crate) fn end(&mut self) {
+        // Nobody waits for it any more, or the signal has already gone out.
+        let Ok(mut child) = self.child.try_lock() else { return };
+        drop(child.kill());
+        drop(child.wait());
+        for reader in self.readers.drain(..) {
+            drop(reader.join());
+        }
+    }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Nobody waits for it any more, or the signal has already gone out.
-        if let Ok(mut child) = self.child.try_lock() {
-            drop(child.kill());
-            drop(child.wait());
-        }
+        self.end();
     }
 }
 
@@ -103,13 +113,14 @@ pub(crate) fn send(signal: Signal, id: u32) {
     shell.status().expect("`sh` can be run");
 }
 
-fn collect(from: impl Read + Send + 'static, printed: watch::Sender<Printed>) {
+fn collect(from: impl Read + Send + 'static, printed: watch::Sender<Printed>) -> JoinHandle<()> {
     thread::spawn(move || {
-        for line in BufReader::new(from).lines().map_while(Result::ok) {
+        for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).into_owned();
             printed.send_modify(|printed| printed.lines.push(line));
         }
         printed.send_modify(|printed| printed.closed += 1);
-    });
+    })
 }
 
 /// Much longer than a start, a reload or a stop takes, also on a loaded machine.
@@ -137,6 +148,18 @@ mod tests {
         let mut process = shell("echo wrong >&2; exit 3");
         assert_eq!(process.wait_for_line(|line| line == "ready").await, Err("wrong".to_owned()));
         assert_eq!(process.wait().await.code(), Some(3));
+    }
+
+    #[test]
+    fn all_that_it_printed_is_there_once_it_has_ended() {
+        let mut process = shell("printf 'not \\377 text\\n'; seq 20000; echo last >&2; printf unended");
+        // Nobody has waited for a line.
+        process.child.lock().unwrap().wait().unwrap();
+        process.end();
+        let printed = process.printed();
+        let lines: Vec<&str> = printed.lines().collect();
+        assert_eq!(lines.len(), 20_003);
+        assert!(["not \u{fffd} text", "20000", "last", "unended"].iter().all(|line| lines.contains(line)));
     }
 
     #[tokio::test]

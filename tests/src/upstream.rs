@@ -23,6 +23,7 @@ pub use samples::Samples;
 use crate::certificates::{Authority, Identity};
 use crate::http1::{Received, Stream, read_request};
 use crate::process::TIME_MAX;
+use crate::secrets;
 use crate::seen::Seen;
 use crate::server::Server;
 use crate::tls;
@@ -174,7 +175,11 @@ impl Upstream {
 impl Shared {
     fn answer(&self, request: &Received) -> Answer {
         if let Some(key) = request.header("authorization") {
-            self.shown.send_if_modified(|shown| shown.insert(key.to_owned()));
+            let is_new = self.shown.send_if_modified(|shown| shown.insert(key.to_owned()));
+            if let Some((_scheme, credential)) = key.split_once(' ').filter(|_| is_new) {
+                // Wherever the gateway has it from: a file, Vault, an authorization server.
+                secrets::note(credential);
+            }
         }
         if let Some(lock) = &*self.lock.lock().unwrap()
             && !lock.keys.iter().any(|key| request.header("authorization") == Some(key))

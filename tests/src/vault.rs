@@ -29,6 +29,7 @@ use crate::certificates::{Authority, Identity, write_private};
 use crate::folder::Folder;
 use crate::http1::Received;
 use crate::repository;
+use crate::secrets;
 use server::Server;
 
 /// A Vault that is prepared for a gateway.
@@ -82,6 +83,7 @@ impl Vault {
                 Self { simulated: Some(server), address, ca_pem, root, prefix: String::new(), http, clients }
             }
         };
+        secrets::note(&vault.root);
         vault.prepare().await;
         vault
     }
@@ -201,9 +203,25 @@ impl Vault {
     /// # Panics
     /// It does not succeed.
     pub async fn write_in(&self, namespace: &str, path: &str, body: Value) -> Value {
+        self.note_fields(path, &body);
         let (status, answer) = self.ask_in(namespace, Method::POST, path, body).await;
         assert!((200..300).contains(&status), "{path}: {status} {answer}");
         answer
+    }
+
+    /// The texts of a secret that is put there. What Vault itself makes up is noted by the simulation that does, and by
+    /// whoever writes it into a file of a gateway.
+    fn note_fields(&self, path: &str, body: &Value) {
+        let fields = if path.starts_with(&format!("{}/data/", self.mount("secret"))) {
+            &body["data"]
+        } else if path.starts_with(&format!("{}/", self.mount("kv"))) {
+            body
+        } else {
+            return;
+        };
+        // Of version 1, `ttl` says how long a secret is good for.
+        let texts = fields.as_object().into_iter().flatten().filter(|(name, _)| *name != "ttl");
+        texts.filter_map(|(_, value)| value.as_str()).for_each(secrets::note);
     }
 
     /// Writes a secret of key/value version 2; each write is a new version. It is read as [`Vault::kv2`] says.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use super::{Bench, from_now, odoo, read};
+use super::{Bench, KEY, from_now, odoo, read};
 
 #[tokio::test]
 async fn the_latest_version_is_read_until_it_is_deleted_or_destroyed() {
@@ -16,15 +16,16 @@ async fn the_latest_version_is_read_until_it_is_deleted_or_destroyed() {
     let client = bench.gateway(json!({})).await;
     let at = bench.at("gateway/odoo");
     assert_eq!(read(client.read(&at).await), Err(VaultFault::NotFound));
-    for (version, value) in [(1, "one"), (2, "two"), (3, "three")] {
+    for (version, value) in [(1, "the-first-odoo-key"), (2, "the-second-odoo-key"), (3, "the-third-odoo-key")]
+    {
         bench.vault.put("gateway/odoo", odoo(value)).await;
         assert_eq!(read(client.read(&at).await), Ok((value.to_owned(), Some(version))));
     }
     let data = format!("{}/data/gateway/odoo", bench.vault.mount("secret"));
     bench.vault.ask(Method::DELETE, &data, Value::Null).await;
     assert_eq!(read(client.read(&at).await), Err(VaultFault::NotFound), "deleted");
-    bench.vault.put("gateway/odoo", odoo("four")).await;
-    assert_eq!(read(client.read(&at).await), Ok(("four".to_owned(), Some(4))));
+    bench.vault.put("gateway/odoo", odoo("the-fourth-odoo-key")).await;
+    assert_eq!(read(client.read(&at).await), Ok(("the-fourth-odoo-key".to_owned(), Some(4))));
     let destroy = format!("{}/destroy/gateway/odoo", bench.vault.mount("secret"));
     bench.vault.write(&destroy, json!({"versions": [4]})).await;
     assert_eq!(read(client.read(&at).await), Err(VaultFault::NotFound), "destroyed");
@@ -34,12 +35,11 @@ async fn the_latest_version_is_read_until_it_is_deleted_or_destroyed() {
 async fn version_one_has_a_value_and_no_version() {
     let bench = Bench::new().await;
     let client = bench.gateway(json!({})).await;
-    let value =
-        json!({"key": "k3y", "port": 8069, "tls": true, "parts": {"a": 1}, "none": null, "ttl": "1h"});
+    let value = json!({"key": KEY, "port": 8069, "tls": true, "parts": {"a": 1}, "none": null, "ttl": "1h"});
     bench.vault.write(&format!("{}/gateway/odoo", bench.vault.mount("kv")), value).await;
     let secret = client.read(&bench.vault.kv1("gateway/odoo").parse().unwrap()).await.unwrap();
     let field = |name| secret.field(name).map(|value| value.to_string());
-    assert_eq!((field("key"), secret.version()), (Some("k3y".to_owned()), None));
+    assert_eq!((field("key"), secret.version()), (Some(KEY.to_owned()), None));
     assert_eq!((field("port"), field("tls")), (Some("8069".to_owned()), Some("true".to_owned())));
     assert_eq!((field("parts"), field("none")), (None, None), "these are no texts");
     let ttl = secret.ttl().unwrap();
@@ -50,12 +50,12 @@ async fn version_one_has_a_value_and_no_version() {
 #[tokio::test]
 async fn nothing_that_was_read_is_shown() {
     let bench = Bench::new().await;
-    bench.vault.put("gateway/odoo", json!({"key": "n0t-t0-be-sh0wn"})).await;
+    bench.vault.put("gateway/odoo", json!({"key": "n0t-t0-be-sh0wn-t0-any0ne"})).await;
     let client = bench.gateway(json!({})).await;
     let secret = client.read(&bench.at("gateway/odoo")).await.unwrap();
     let shown = format!("{client:?} {secret:?} {:?}", client.state(Timestamp::now()));
     for kept in [
-        "n0t-t0-be-sh0wn".to_owned(),
+        "n0t-t0-be-sh0wn-t0-any0ne".to_owned(),
         std::fs::read_to_string(bench.folder.path().join("secret-id")).unwrap(),
     ] {
         assert!(!shown.contains(kept.trim()), "{shown}");
@@ -148,7 +148,7 @@ async fn what_was_lent_to_a_session_is_read_again_after_it() {
     let bench = Bench::new().await;
     let Some(_) = bench.vault.simulation("it has no database to make users in") else { return };
     database(&bench, "30m", "24h").await;
-    bench.vault.put("gateway/odoo", odoo("k3y")).await;
+    bench.vault.put("gateway/odoo", odoo(KEY)).await;
     let client = bench.gateway(json!({})).await;
     let secret = client.read(&CREDS.parse().unwrap()).await.unwrap();
     assert!(secret.ttl().unwrap() > Duration::from_secs(60));
@@ -284,7 +284,7 @@ async fn a_signature_of_transit_is_one_of_its_public_key() {
 async fn one_engine_is_not_read_as_another() {
     let bench = Bench::new().await;
     let client = bench.gateway(json!({})).await;
-    bench.vault.put("gateway/odoo", odoo("k3y")).await;
+    bench.vault.put("gateway/odoo", odoo(KEY)).await;
     let mount = bench.vault.mount("secret");
     let at = SecretPath { engine: Engine::Kv1, mount, path: "gateway/odoo".to_owned() };
     assert!(client.read(&at).await.is_err());

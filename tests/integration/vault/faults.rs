@@ -10,12 +10,12 @@ use testbed::Gate;
 use testbed::certificates::Authority;
 use testbed::vault::Fault;
 
-use super::{Bench, from_now, odoo, read};
+use super::{Bench, KEY, from_now, odoo, read};
 
 /// A bench with a secret, and a gateway that has read it.
 async fn reading() -> (Bench, Arc<Vault>) {
     let bench = Bench::new().await;
-    bench.vault.put("gateway/odoo", odoo("k3y")).await;
+    bench.vault.put("gateway/odoo", odoo(KEY)).await;
     let client = bench.gateway(json!({})).await;
     assert!(client.read(&bench.at("gateway/odoo")).await.is_ok());
     (bench, client)
@@ -76,7 +76,7 @@ async fn an_answer_that_comes_too_late_is_not_waited_for() {
 async fn a_vault_that_is_down_at_the_start_is_found_when_it_comes() {
     let bench = Bench::new().await;
     let Some(simulation) = bench.vault.simulation("it cannot be put down") else { return };
-    bench.vault.put("gateway/odoo", odoo("k3y")).await;
+    bench.vault.put("gateway/odoo", odoo(KEY)).await;
     let auth = bench.approle(json!({})).await;
     simulation.down().await;
     let client = bench.client(auth);
@@ -90,7 +90,7 @@ async fn a_vault_that_is_down_at_the_start_is_found_when_it_comes() {
 
     simulation.up().await;
     client.keep_session(from_now(60)).await;
-    assert_eq!(read(client.read(&at).await), Ok(("k3y".to_owned(), Some(1))));
+    assert_eq!(read(client.read(&at).await), Ok((KEY.to_owned(), Some(1))));
     assert_eq!(client.state(Timestamp::now()).fault, None);
 }
 
@@ -136,7 +136,7 @@ async fn a_login_that_is_refused_is_not_repeated_at_once() {
     let bench = Bench::new().await;
     let Some(simulation) = bench.vault.simulation("what it was asked is not seen") else { return };
     let auth = bench.approle(json!({})).await;
-    bench.write("secret-id", "not-a-secret-id");
+    bench.write("secret-id", "not-a-secret-id-at-all");
     let client = bench.client(auth);
     for _ in 0..5 {
         assert_eq!(read(client.read(&bench.at("gateway/odoo")).await), Err(VaultFault::NoSession));
@@ -187,7 +187,7 @@ async fn settings_that_cannot_be_meant_make_no_client() {
 async fn what_was_good_is_used_while_vault_is_away_and_not_when_it_says_no() {
     let bench = Bench::new().await;
     let Some(simulation) = bench.vault.simulation("it cannot be made to fail") else { return };
-    bench.vault.put("gateway/odoo", odoo("k3y")).await;
+    bench.vault.put("gateway/odoo", odoo(KEY)).await;
     let mut settings = bench.settings(bench.approle(json!({})).await);
     settings.cache = Some(CacheSettings {
         file: bench.folder.path().join("cache"),
@@ -195,7 +195,7 @@ async fn what_was_good_is_used_while_vault_is_away_and_not_when_it_says_no() {
         age_max: Duration::from_secs(3_600),
     });
     let at = bench.at("gateway/odoo");
-    let good = ("k3y".to_owned(), Some(1));
+    let good = (KEY.to_owned(), Some(1));
     let first = Vault::new(settings.clone(), None).unwrap();
     assert_eq!(read(first.read(&at).await), Ok(good.clone()));
     assert!(!first.read(&at).await.unwrap().is_from_cache());
@@ -219,7 +219,7 @@ async fn what_was_good_is_used_while_vault_is_away_and_not_when_it_says_no() {
     simulation.heal();
 
     // A login that is refused is no outage.
-    bench.write("secret-id", "not-a-secret-id");
+    bench.write("secret-id", "not-a-secret-id-at-all");
     assert_eq!(read(Vault::new(settings.clone(), None).unwrap().read(&at).await), Err(VaultFault::NoSession));
     let settings = gateway::vault::VaultSettings { auth: bench.approle(json!({})).await, ..settings };
     let third = Vault::new(settings.clone(), None).unwrap();

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use testbed::issuer::{Algorithm, SigningKey};
 
-use super::{Bench, from_now, odoo, read};
+use super::{Bench, KEY, from_now, odoo, read};
 
 /// A JWT of this key, good for an hour.
 fn jwt(key: &SigningKey, subject: &str) -> String {
@@ -24,14 +24,10 @@ fn jwt(key: &SigningKey, subject: &str) -> String {
 
 /// Logs in by `auth`, and reads what the policy of the gateway allows.
 async fn can_read(bench: &Bench, auth: Auth) -> Arc<Vault> {
-    bench.vault.put("gateway/odoo", odoo("k3y")).await;
+    bench.vault.put("gateway/odoo", odoo(KEY)).await;
     let method = auth.name();
     let client = bench.client(auth);
-    assert_eq!(
-        read(client.read(&bench.at("gateway/odoo")).await),
-        Ok(("k3y".to_owned(), Some(1))),
-        "{method}"
-    );
+    assert_eq!(read(client.read(&bench.at("gateway/odoo")).await), Ok((KEY.to_owned(), Some(1))), "{method}");
     let state = client.state(Timestamp::now());
     assert_eq!((state.method, state.logged_in, state.fault), (method, true, None));
     client
@@ -198,7 +194,7 @@ async fn a_wrapping_token_of_something_else_is_not_unwrapped() {
 #[tokio::test]
 async fn a_revoked_token_is_replaced_by_one_login_however_many_need_it() {
     let bench = Bench::new().await;
-    bench.vault.put("gateway/odoo", odoo("k3y")).await;
+    bench.vault.put("gateway/odoo", odoo(KEY)).await;
     let client = bench.gateway(json!({})).await;
     let at = bench.at("gateway/odoo");
     assert!(client.read(&at).await.is_ok());
@@ -218,8 +214,8 @@ async fn a_revoked_token_is_replaced_by_one_login_however_many_need_it() {
 #[tokio::test]
 async fn what_the_policies_do_not_allow_costs_no_session() {
     let bench = Bench::new().await;
-    bench.vault.put("others/odoo", odoo("theirs")).await;
-    bench.vault.put("gateway/odoo", odoo("k3y")).await;
+    bench.vault.put("others/odoo", odoo("the-odoo-key-of-others")).await;
+    bench.vault.put("gateway/odoo", odoo(KEY)).await;
     let client = bench.gateway(json!({})).await;
     assert_eq!(read(client.read(&bench.at("others/odoo")).await), Err(VaultFault::Denied));
     assert!(client.read(&bench.at("gateway/odoo")).await.is_ok());
@@ -295,8 +291,8 @@ async fn all_that_is_asked_is_in_the_namespace() {
     inside("sys/auth/approle", json!({"type": "approle"})).await;
     let policy = "path \"secret/data/gateway/*\" { capabilities = [\"read\"] }";
     inside("sys/policies/acl/gateway", json!({"policy": policy})).await;
-    inside("secret/data/gateway/odoo", json!({"data": odoo("inside")})).await;
-    bench.vault.put("gateway/odoo", odoo("outside")).await;
+    inside("secret/data/gateway/odoo", json!({"data": odoo("the-odoo-key-inside")})).await;
+    bench.vault.put("gateway/odoo", odoo("the-odoo-key-outside")).await;
     inside("auth/approle/role/gateway", json!({"token_policies": ["gateway"], "token_ttl": "1h"})).await;
     let secret_id = inside("auth/approle/role/gateway/secret-id", json!({})).await;
     let (_, role_id) = bench
@@ -318,7 +314,10 @@ async fn all_that_is_asked_is_in_the_namespace() {
     );
     settings.namespace = Some("retail".to_owned());
     let client = Vault::new(settings, None).unwrap();
-    assert_eq!(read(client.read(&bench.at("gateway/odoo")).await), Ok(("inside".to_owned(), Some(1))));
+    assert_eq!(
+        read(client.read(&bench.at("gateway/odoo")).await),
+        Ok(("the-odoo-key-inside".to_owned(), Some(1)))
+    );
 }
 
 #[tokio::test]

@@ -7,7 +7,10 @@ use testbed::gateway::{Client, Gateway};
 use testbed::vault::{Fault, Simulation, Vault};
 use testbed::{Gate, World};
 
+use super::KEY;
+
 const ORDER: &str = "/orders/v2/orders/S00042";
+const NEXT_KEY: &str = "another-odoo-key-of-a-test";
 /// An operation that needs no credential.
 const COUNTS: &str = "/stock/v1/status";
 
@@ -47,7 +50,7 @@ async fn set(vault: &Vault, simulation: &Simulation<'_>, row: &str, begins: bool
         ("denied", true) => drop(vault.write(&policy, rule("nothing")).await),
         ("denied", false) => drop(vault.write(&policy, rule("secret/data/gateway/*")).await),
         ("gone", true) => drop(vault.ask(Method::DELETE, "secret/data/gateway/odoo", Value::Null).await),
-        ("gone", false) => vault.put("gateway/odoo", json!({"key": "k3y-0ne"})).await,
+        ("gone", false) => vault.put("gateway/odoo", json!({"key": KEY})).await,
         (_, false) => simulation.heal(),
         ("sealed", true) => simulation.fail(Fault::Sealed),
         ("slow", true) => simulation.fail(Fault::Held(Gate::closed())),
@@ -70,7 +73,7 @@ async fn set(vault: &Vault, simulation: &Simulation<'_>, row: &str, begins: bool
 async fn what_is_in_hand_serves_until_its_own_limit_and_then_only_what_needs_it_is_refused() {
     let vault = Vault::start().await;
     let Some(simulation) = vault.simulation("it cannot be made to fail") else { return };
-    let world = world(&vault, "k3y-0ne").await;
+    let world = world(&vault, KEY).await;
     let gateway = Gateway::start(&world).await;
     let client = gateway.client().build();
     gateway.status_that("the secret is there", |status| state(status) == "steady").await;
@@ -84,7 +87,7 @@ async fn what_is_in_hand_serves_until_its_own_limit_and_then_only_what_needs_it_
             .await;
         assert_eq!(told["credentials"][0]["last_error"], reason, "{row}: {told}");
         assert!(is_served(&client, &token).await, "{row}: what is in hand serves");
-        assert_eq!(last_shown(&world), "Bearer k3y-0ne", "{row}");
+        assert_eq!(last_shown(&world), format!("Bearer {KEY}"), "{row}");
 
         let told = gateway.status_that("it has ended", |status| state(status) == "empty").await;
         let why = told["not_ready"][0].as_str().unwrap();
@@ -104,22 +107,22 @@ async fn what_is_in_hand_serves_until_its_own_limit_and_then_only_what_needs_it_
         assert!(is_served(&client, &token).await, "{row}");
     }
     let printed = gateway.printed();
-    assert!(!printed.contains("k3y-0ne") && !printed.contains("hvs."), "{printed}");
+    assert!(!printed.contains(KEY) && !printed.contains("hvs."), "{printed}");
 }
 
 #[tokio::test]
 async fn a_new_version_is_used_and_the_record_says_which() {
     let vault = Vault::start().await;
-    let world = world(&vault, "k3y-0ne").await;
+    let world = world(&vault, KEY).await;
     let gateway = Gateway::start(&world).await;
     gateway.status_that("the secret is there", |status| state(status) == "steady").await;
     let (client, token) = (gateway.client().build(), world.mint("acme-marketplace").sign());
     assert!(is_served(&client, &token).await);
-    vault.put("gateway/odoo", json!({"key": "k3y-tw0"})).await;
+    vault.put("gateway/odoo", json!({"key": NEXT_KEY})).await;
     gateway
         .until("the new version is shown", async || {
             assert!(is_served(&client, &token).await, "no call fails for it");
-            (last_shown(&world) == "Bearer k3y-tw0").then_some(())
+            (last_shown(&world) == format!("Bearer {NEXT_KEY}")).then_some(())
         })
         .await;
     let records = gateway.audit(&[]).await;
@@ -131,7 +134,7 @@ async fn a_new_version_is_used_and_the_record_says_which() {
 #[tokio::test]
 async fn a_token_that_is_revoked_is_noticed_by_nobody() {
     let vault = Vault::start().await;
-    let world = world(&vault, "k3y-0ne").await;
+    let world = world(&vault, KEY).await;
     let gateway = Gateway::start(&world).await;
     gateway.status_that("the secret is there", |status| state(status) == "steady").await;
     let (client, token) = (gateway.client().build(), world.mint("acme-marketplace").sign());
@@ -148,7 +151,7 @@ async fn what_was_lent_is_shown_and_given_back_at_the_stop() {
     vault.write("database/config/shop", json!({"plugin_name": "postgresql-database-plugin"})).await;
     let role = json!({"db_name": "shop", "creation_statements": ["CREATE ROLE"], "default_ttl": "1h", "max_ttl": "24h"});
     vault.write("database/roles/gateway", role).await;
-    let mut world = world(&vault, "k3y-0ne").await;
+    let mut world = world(&vault, KEY).await;
     world.folder.settings(|settings| {
         let from = "vault:dynamic:database/creds/gateway#username:password";
         settings["credentials"]["odoo-key"] = json!({"from": from, "form": "basic"});
@@ -171,7 +174,7 @@ async fn what_was_lent_is_shown_and_given_back_at_the_stop() {
 async fn a_start_while_vault_is_away_has_what_was_good_if_that_is_asked_for() {
     let vault = Vault::start().await;
     let Some(simulation) = vault.simulation("it cannot be put down") else { return };
-    let mut world = world(&vault, "k3y-0ne").await;
+    let mut world = world(&vault, KEY).await;
     world.folder.write_private("certs/vault-cache-key", "0123456789abcdef0123456789abcdef");
     let token = world.mint("acme-marketplace").sign();
     for cached in [false, true] {
@@ -194,5 +197,5 @@ async fn a_start_while_vault_is_away_has_what_was_good_if_that_is_asked_for() {
         assert!(gateway.stop().await.success());
         simulation.up().await;
     }
-    assert!(!world.folder.read("vault-cache.json").contains("k3y"));
+    assert!(!world.folder.read("vault-cache.json").contains(KEY));
 }

@@ -127,16 +127,16 @@ async fn only_known_clients_get_tokens_and_only_their_scopes() {
     let issuer = issuer().await;
     issuer.register(Client {
         id: "acme".to_owned(),
-        secret: "s3cret/+".to_owned(),
+        secret: "s3cret/+of-a-test".to_owned(),
         scopes: vec!["a:read".to_owned(), "a:write".to_owned()],
         claims: object(json!({"region": "eu"})),
     });
     let keys = key_set(&issuer).await;
     for (secret, form, status, outcome) in [
-        ("s3cret%2F%2B", "grant_type=client_credentials", 200, "a:read a:write"),
-        ("s3cret%2F%2B", "grant_type=client_credentials&scope=a%3Aread", 200, "a:read"),
-        ("s3cret%2F%2B", "grant_type=client_credentials&scope=b:read", 400, "invalid_scope"),
-        ("s3cret%2F%2B", "grant_type=password", 400, "unsupported_grant_type"),
+        ("s3cret%2F%2Bof-a-test", "grant_type=client_credentials", 200, "a:read a:write"),
+        ("s3cret%2F%2Bof-a-test", "grant_type=client_credentials&scope=a%3Aread", 200, "a:read"),
+        ("s3cret%2F%2Bof-a-test", "grant_type=client_credentials&scope=b:read", 400, "invalid_scope"),
+        ("s3cret%2F%2Bof-a-test", "grant_type=password", 400, "unsupported_grant_type"),
         ("wrong", "grant_type=client_credentials", 401, "invalid_client"),
     ] {
         let asked = http()

@@ -12,6 +12,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::reply::Reply;
 use super::simulated::{Call, Verb};
 use super::token::{Grant, Tokens, random, seconds};
+use crate::secrets;
 
 /// One mount below `auth/`.
 #[derive(Debug)]
@@ -75,6 +76,7 @@ impl AuthMount {
             (Some((role, "secret-id")), Verb::Write) => {
                 let Some(settings) = self.roles.get(role) else { return Reply::not_found() };
                 let secret_id = random();
+                secrets::note(&secret_id);
                 let uses = settings["secret_id_num_uses"].as_i64().filter(|uses| *uses > 0);
                 let ttl = seconds(&settings["secret_id_ttl"]);
                 let kept = SecretId { role: role.to_owned(), uses, expires: ttl.map(|ttl| call.now + ttl) };

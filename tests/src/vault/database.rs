@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::reply::Reply;
 use super::simulated::{Call, Verb};
 use super::token::{Lease, Tokens, random, seconds};
+use crate::secrets;
 
 /// The connections and roles of one mount.
 #[derive(Debug, Default)]
@@ -47,7 +48,9 @@ fn lend(call: &Call<'_>, name: &str, role: &Value, tokens: &mut Tokens) -> Reply
         ends_at_last: call.now + most,
     };
     tokens.leases.insert(id.clone(), lease);
-    Reply::data(json!({"username": username, "password": random()})).with_lease(&id, ttl)
+    let password = random();
+    secrets::note(&password);
+    Reply::data(json!({"username": username, "password": password})).with_lease(&id, ttl)
 }
 
 /// `sys/leases/...`.

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::reply::Reply;
 use super::simulated::{Call, Verb};
 use super::token::{random, seconds};
+use crate::secrets;
 
 /// One mount.
 #[derive(Default)]
@@ -108,7 +109,9 @@ impl Pki {
         let certificate = params.signed_by(&key, root).expect("an authority signs what its role allows");
         let mut answer = described(&certificate.pem(), &root.pem(), &serial, until, call);
         if let super::reply::Body::Json(body) = &mut answer.body {
-            body["data"]["private_key"] = json!(key.serialize_pem());
+            let pem = key.serialize_pem();
+            secrets::note_key(&pem);
+            body["data"]["private_key"] = json!(pem);
             body["data"]["private_key_type"] = json!("ec");
         }
         self.issued.push(serial);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::secrets;
+
 /// One token.
 #[derive(Debug, Clone)]
 pub(super) struct Token {
@@ -88,6 +90,7 @@ impl Tokens {
 
     pub(super) fn grant(&mut self, namespace: &str, path: &str, grant: &Grant, now: i64) -> Value {
         let id = format!("hvs.{}", random());
+        secrets::note(&id);
         let token = Token {
             accessor: random(),
             path: path.to_owned(),
@@ -107,6 +110,7 @@ impl Tokens {
 
     pub(super) fn wrap(&mut self, namespace: &str, wrapped: Wrapped, ttl: i64, now: i64) -> Value {
         let id = format!("hvs.{}", random());
+        secrets::note(&id);
         let info = json!({
             "token": id,
             "accessor": random(),
