@@ -1,10 +1,12 @@
 //! Opaque tokens, and issuers that are asked about them: good, slow, dead, wrong and hostile.
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use testbed::gateway::{Client, Gateway, Reply};
-use testbed::issuer::{self, Fault, Issuer, paths};
-use testbed::{AUDIENCE, Gate, World};
+use testbed::issuer::{self, Issuer, paths};
+use testbed::{AUDIENCE, Fault, Gate, World};
 
 const ORDER: &str = "/orders/v2/orders/S00042";
 /// Opaque tokens, where the issuer knows them.
@@ -76,6 +78,27 @@ async fn an_opaque_token_opens_what_a_jwt_that_says_the_same_would() {
     assert_eq!(get(&client, &world.mint("acme-marketplace").sign()).await.status, StatusCode::OK);
     assert_eq!(asked(&world), 2);
     assert!(!gateway.printed().contains("introspection-secret"));
+}
+
+#[tokio::test]
+async fn a_token_that_its_issuer_names_by_itself_is_on_record_by_its_hash() {
+    let world = world(json!({"cache": "0s"})).await;
+    let gateway = Gateway::start(&world).await;
+    let client = gateway.client().build();
+    let hash = URL_SAFE_NO_PAD.encode(digest(&SHA256, TOKEN.as_bytes()).as_ref());
+    for name in [TOKEN.to_owned(), format!("urn:token:{TOKEN}")] {
+        world.issuer.knows(TOKEN, &world.mint("acme-marketplace").claim("jti", name));
+        assert_eq!(get(&client, TOKEN).await.status, StatusCode::OK);
+        let record = gateway.audit(&[]).await.pop().unwrap();
+        assert_eq!(record["caller"]["token_id"], hash, "{record}");
+    }
+    let by_hash =
+        json!({"token": {"issuer": "retail", "jti": hash}, "reason": "seen in a chat", "by": "alice"});
+    let order = gateway.admin_client().request(Method::POST, "/revocations").body(by_hash.to_string());
+    let order = order.header("content-type", "application/json");
+    assert!(gateway.admin_client().send(order).await.status.is_success());
+    assert_eq!(get(&client, TOKEN).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(reason(&gateway).await, "token-revoked");
 }
 
 #[tokio::test]
