@@ -1,6 +1,7 @@
-//! Certificates that Vault issues: before the first one, renewed under load, while Vault is down; and the list
-//! of the certificates that its authority has revoked.
+//! Certificates that Vault issues, for a listener and towards an upstream: before the first one, renewed under load,
+//! while Vault is down; and the list of the certificates that its authority has revoked.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
@@ -8,8 +9,10 @@ use rustls::ALL_VERSIONS;
 use serde_json::{Value, json};
 use testbed::certificates::Identity;
 use testbed::gateway::Gateway;
+use testbed::upstream::{Security, Upstream};
 use testbed::vault::{Fault, Vault};
-use testbed::{SERVER_NAME, World};
+use testbed::{SERVER_NAME, World, repository};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::handshake::TlsClient;
 use crate::keyring::{Load, ends, trouble};
@@ -17,6 +20,10 @@ use crate::keyring::{Load, ends, trouble};
 /// Open to a certificate alone: the warehouse may read it.
 const ORDER: &str = "/orders/v2/orders/S00042";
 const WAREHOUSE: &str = "spiffe://retailer.example/warehouse/management";
+/// Open to everybody, and answered by the upstream that asks for the gateway's certificate.
+const STATUS: &str = "/stock/v1/status";
+/// What the gateway is called by upstreams.
+const GATEWAY: &str = "spiffe://retailer.example/gateway";
 
 /// Makes an authority in Vault and gives its root.
 async fn authority(vault: &Vault) -> String {
@@ -69,6 +76,62 @@ async fn an_issued_certificate_is_renewed_under_load() {
 }
 
 #[tokio::test]
+async fn an_upstream_is_shown_renewed_certificates_under_load_and_no_call_fails() {
+    let mut world = World::new().await;
+    let vault = Vault::start().await;
+    let root = authority(&vault).await;
+    let pki = vault.mount("pki");
+    vault.put_into(&mut world.folder).await;
+    // It takes who shows a certificate of Vault's authority, and nobody else.
+    let identity = world.internal.server(&["warehouse.internal"]);
+    let security = Security::Tls { identity: &identity, clients: Some(&root) };
+    let warehouse = Upstream::start(&repository::folder("contracts"), security).await;
+    world.folder.settings(|settings| {
+        let order =
+            json!({"mount": pki, "role": "gateway", "uris": [GATEWAY], "ttl": "30s", "renew_at": 0.1});
+        let upstream = &mut settings["upstreams"]["warehouse"];
+        upstream["addresses"] = json!([warehouse.address().to_string()]);
+        upstream["tls"]["client"] = json!({"vault_pki": order});
+    });
+    let gateway = Arc::new(Gateway::start(&world).await);
+    let status = gateway.status_that("ready", |status| status["not_ready"] == json!([])).await;
+    let first = ends(&status, "certificate", GATEWAY).unwrap();
+    let load = Load::of_calls(&gateway, STATUS);
+    gateway.until("renewed twice", async || (warehouse.certificates().len() >= 3).then_some(())).await;
+    load.goes_on(&gateway).await;
+    load.end().await;
+    assert!(ends(&gateway.status().await, "certificate", GATEWAY).unwrap() > first);
+
+    let shown = warehouse.certificates();
+    let shown: Vec<_> = shown.iter().map(|der| X509Certificate::from_der(der).unwrap().1).collect();
+    let list = Method::from_bytes(b"LIST").unwrap();
+    let (_, issued) = vault.ask(list, &format!("{pki}/certs"), Value::Null).await;
+    for certificate in &shown {
+        let serial = certificate.raw_serial_as_string();
+        assert!(issued["data"]["keys"].as_array().unwrap().contains(&json!(serial)), "{serial}: {issued}");
+        let names = certificate.subject_alternative_name().unwrap().unwrap();
+        assert_eq!(names.value.general_names, [GeneralName::URI(GATEWAY)]);
+    }
+    let serials: BTreeSet<_> = shown.iter().map(|one| one.raw_serial()).collect();
+    let keys: BTreeSet<_> = shown.iter().map(|one| one.public_key().raw).collect();
+    assert_eq!((serials.len(), keys.len()), (shown.len(), shown.len()), "each has a key of its own");
+    for pair in shown.windows(2) {
+        let [end, next] = [0, 1].map(|n: usize| pair[n].validity().not_after.timestamp());
+        assert!((1..30).contains(&(next - end)), "{end} is renewed at {next}, when much of its life is left");
+    }
+    // No key leaves the process: not to the disk, not into the log, not to Vault, which signs and makes none.
+    let everything = world.folder.everything_below("keyring") + &gateway.printed();
+    assert!(!everything.contains("PRIVATE"));
+    let Some(simulation) = vault.simulation("what it was asked is not seen") else { return };
+    for asked in simulation.requests("pki/") {
+        assert_eq!(asked.path(), "/v1/pki/sign/gateway");
+        let asked = asked.json();
+        assert!(asked["csr"].as_str().unwrap().starts_with("-----BEGIN CERTIFICATE REQUEST-----"), "{asked}");
+        assert!(!asked.to_string().contains("PRIVATE"), "{asked}");
+    }
+}
+
+#[tokio::test]
 async fn without_vault_the_gateway_starts_and_only_what_needs_a_certificate_waits() {
     let mut world = World::new().await;
     let vault = Vault::start().await;
@@ -77,7 +140,7 @@ async fn without_vault_the_gateway_starts_and_only_what_needs_a_certificate_wait
     vault.put_into(&mut world.folder).await;
     shows_issued(&mut world, &vault, "1h");
     world.folder.settings(|settings| {
-        let order = json!({"mount": "pki", "role": "gateway", "uris": ["spiffe://retailer.example/gateway"]});
+        let order = json!({"mount": "pki", "role": "gateway", "uris": [GATEWAY]});
         settings["upstreams"]["warehouse"]["tls"]["client"] = json!({"vault_pki": order});
         settings["listeners"]["files"] = json!({
             "address": "127.0.0.1:0",
@@ -99,7 +162,7 @@ async fn without_vault_the_gateway_starts_and_only_what_needs_a_certificate_wait
         .await;
     // What needs neither is served.
     let files = TlsClient::new(gateway.address("files"), &world.servers.pem(), None, ALL_VERSIONS);
-    assert_eq!(files.get("/stock/v1/status").await.unwrap().0, 503, "its upstream wants a certificate");
+    assert_eq!(files.get(STATUS).await.unwrap().0, 503, "its upstream wants a certificate");
     let records = gateway.audit(&["--status", "503"]).await;
     assert_eq!(records[0]["decision"]["reason"], "upstream_no_certificate", "{records:#?}");
     assert!(world.warehouse.seen().is_empty());
@@ -111,9 +174,7 @@ async fn without_vault_the_gateway_starts_and_only_what_needs_a_certificate_wait
     gateway.status_that("ready", |status| status["not_ready"] == json!([])).await;
     gateway.until("it is shown", async || shown(&gateway, &root).await).await;
     gateway
-        .until("the upstream is called", async || {
-            (files.get("/stock/v1/status").await.ok()?.0 != 503).then_some(())
-        })
+        .until("the upstream is called", async || (files.get(STATUS).await.ok()?.0 != 503).then_some(()))
         .await;
 }
 

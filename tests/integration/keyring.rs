@@ -71,6 +71,22 @@ impl Load {
         load
     }
 
+    /// Clients without a certificate, which keep their connections.
+    pub(crate) fn of_calls(gateway: &Gateway, path: &'static str) -> Self {
+        let mut load = Self::new();
+        for _ in 0..3 {
+            let client = gateway.client().build();
+            load.client(move || {
+                let client = client.clone();
+                async move {
+                    let reply = client.get(path).await;
+                    if reply.status == StatusCode::OK { Ok(()) } else { Err(format!("{reply:?}")) }
+                }
+            });
+        }
+        load
+    }
+
     /// One more client; `call` gives why it failed.
     fn client<F>(&mut self, call: impl Fn() -> F + Send + 'static)
     where
@@ -211,17 +227,7 @@ async fn an_upstream_sees_the_renewed_certificate_under_load_while_no_reload_is_
     let gateway = Arc::new(Gateway::start(&world).await);
     let before = no_reload_from_here(&world, &gateway).await;
     let old = Identity::read(&world.folder.join("certs"), "upstream-client").unwrap();
-    let mut load = Load::new();
-    for _ in 0..3 {
-        let client = gateway.client().build();
-        load.client(move || {
-            let client = client.clone();
-            async move {
-                let reply = client.get(STATUS).await;
-                if reply.status == StatusCode::OK { Ok(()) } else { Err(format!("{reply:?}")) }
-            }
-        });
-    }
+    let load = Load::of_calls(&gateway, STATUS);
     load.goes_on(&gateway).await;
     let mut expected = vec![old.der];
     for _ in 0..3 {

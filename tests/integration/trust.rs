@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ALL_VERSIONS, HandshakeKind};
-use serde_json::json;
+use serde_json::{Value, json};
 use testbed::World;
 use testbed::certificates::{Authority, Identity, Usage, Validity, sans, uri_san};
 use testbed::gateway::{Client, Gateway, Protocol, Reload, Reply};
@@ -27,6 +27,11 @@ async fn revoke(world: &mut World, gateway: &Gateway, identity: &Identity) {
     let list = world.clients.revocation_list(&[identity], Validity::Current);
     world.folder.write("certs/clients.crl", &list);
     assert_eq!(gateway.reload().await, Reload::Done, "{}", gateway.printed());
+}
+
+/// The record of the last request.
+async fn last_record(gateway: &Gateway) -> Value {
+    gateway.audit(&[]).await.pop().unwrap()
 }
 
 fn refused_for_trust(reply: &Reply) {
@@ -332,4 +337,46 @@ async fn certificates_name_callers_by_dns_and_spiffe_names_only() {
             assert_eq!(client.get_as(&token, list).await.status, StatusCode::FORBIDDEN, "{what}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_caller_is_known_by_its_pinned_key_whatever_certificate_it_has_for_it() {
+    let world = World::new().await;
+    let first = world.identity("warehouse");
+    let pin = format!("key_sha256: {}", first.key_sha256());
+    world.folder.replace("policies/callers.yaml", &format!("spiffe: \"{WAREHOUSE}\""), &pin);
+    let gateway = Gateway::start(&world).await;
+    let names = [uri_san(WAREHOUSE)];
+    let rows = [
+        ("the certificate it was pinned by", &first),
+        ("a renewed certificate", &world.clients.renew(&first, &names)),
+        ("a certificate under another name", &world.clients.renew(&first, &sans(&["moved.example"]))),
+    ];
+    for (n, (what, identity)) in rows.iter().enumerate() {
+        let reply = call(&gateway.client().certificate(identity).build()).await;
+        assert_eq!(reply.status, StatusCode::OK, "{what}: {}", reply.text());
+        let record = last_record(&gateway).await;
+        assert_eq!(record["caller"]["id"], "warehouse", "{what}: {record}");
+        assert_eq!(record["caller"]["certificate_sha256"], identity.sha256(), "{what}: {record}");
+        assert_eq!(world.odoo.seen().len(), n + 1, "{what}");
+    }
+
+    let before = world.odoo.seen().len();
+    let other = world.identity("warehouse");
+    let client = gateway.client().certificate(&other).build();
+    let reply = call(&client).await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN, "{}", reply.text());
+    let kind = reply.problem()["type"].as_str().unwrap().to_owned();
+    assert!(kind.ends_with("/unknown-caller"), "{kind}");
+    assert_eq!(world.odoo.seen().len(), before, "another key under the same names is nobody's");
+    let record = last_record(&gateway).await;
+    assert_eq!(
+        (&record["decision"]["outcome"], &record["decision"]["reason"]),
+        (&json!("refused"), &json!("caller-unknown")),
+        "{record}"
+    );
+    assert!(record["caller"].is_null() && record["upstream"].is_null(), "{record}");
+    let certificate = &record["certificate"];
+    assert_eq!(certificate["sha256"], other.sha256(), "{record}");
+    assert_eq!(certificate["names"], json!([format!("uri:{WAREHOUSE}")]), "{record}");
 }

@@ -99,12 +99,22 @@ impl Authority {
     /// Any certificate: what no honest authority signs is asked for here.
     #[must_use]
     pub fn sign(&self, usage: Usage, names: &[SanType], validity: Validity) -> Identity {
-        let key = KeyPair::generate().expect("a P-256 key can be made");
+        self.sign_key(&KeyPair::generate().expect("a P-256 key can be made"), usage, names, validity)
+    }
+
+    /// Another client certificate for the key that this identity has already, with these names.
+    #[must_use]
+    pub fn renew(&self, identity: &Identity, names: &[SanType]) -> Identity {
+        let key = KeyPair::from_pem(&identity.key_pem).expect("an identity has a key");
+        self.sign_key(&key, Usage::Client, names, Validity::Current)
+    }
+
+    fn sign_key(&self, key: &KeyPair, usage: Usage, names: &[SanType], validity: Validity) -> Identity {
         let mut params = CertificateParams::default();
         // A common name that belongs to somebody else: who reads names from there fails a test.
         params.distinguished_name.push(DnType::CommonName, "common names are not to be read");
         params.subject_alt_names = names.to_vec();
-        params.serial_number = Some(new_serial(&key));
+        params.serial_number = Some(new_serial());
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![match usage {
@@ -112,7 +122,7 @@ impl Authority {
             Usage::Client => ExtendedKeyUsagePurpose::ClientAuth,
         }];
         (params.not_before, params.not_after) = validity.dates(date_time_ymd);
-        let certificate = params.signed_by(&key, &self.issuer).expect("an authority signs what it is asked");
+        let certificate = params.signed_by(key, &self.issuer).expect("an authority signs what it is asked");
         Identity {
             chain_pem: certificate.pem(),
             der: certificate.der().to_vec(),
@@ -166,8 +176,17 @@ impl Identity {
     /// Its SHA-256 in hexadecimal: how records and status pages call it.
     #[must_use]
     pub fn sha256(&self) -> String {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.der);
-        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256(&self.der)
+    }
+
+    /// The SHA-256 of its public key (`SubjectPublicKeyInfo`, DER) in hexadecimal: how `callers.yaml` pins it.
+    #[must_use]
+    pub fn key_sha256(&self) -> String {
+        sha256(self.parsed().public_key().raw)
+    }
+
+    fn parsed(&self) -> X509Certificate<'_> {
+        X509Certificate::from_der(&self.der).expect("an identity has a certificate").1
     }
 
     /// Writes `<stem>.pem` and `<stem>.key` into `directory`; the key is readable by its owner only.
@@ -178,8 +197,7 @@ impl Identity {
     }
 
     fn serial(&self) -> SerialNumber {
-        let (_, certificate) = X509Certificate::from_der(&self.der).expect("an identity has a certificate");
-        SerialNumber::from_slice(certificate.raw_serial())
+        SerialNumber::from_slice(self.parsed().raw_serial())
     }
 }
 
@@ -253,13 +271,17 @@ impl Validity {
     }
 }
 
-/// A positive serial number of 16 bytes, different for every key.
-fn new_serial(key: &KeyPair) -> SerialNumber {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.public_key_raw());
-    let mut serial = digest.as_ref()[..16].to_vec();
+/// A positive serial number of 16 bytes, different for every certificate.
+fn new_serial() -> SerialNumber {
+    let mut serial = uuid::Uuid::now_v7().into_bytes();
     // RFC 5280 section 4.1.2.2: positive, so the first bit is clear; and not empty after leading zeros.
     serial[0] = (serial[0] & 0x3f) | 0x40;
-    SerialNumber::from(serial)
+    SerialNumber::from(serial.to_vec())
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -280,6 +302,17 @@ mod tests {
             assert!(!certificate.subject().to_string().contains("example"));
             assert_eq!(certificate.raw_serial(), identity.serial().to_bytes());
         }
+    }
+
+    #[test]
+    fn a_renewal_has_the_key_and_nothing_else_of_the_certificate_before() {
+        let authority = Authority::new("clients");
+        let first = authority.client_dns("a.example");
+        let renewed = authority.renew(&first, &sans(&["a.example"]));
+        let other = authority.client_dns("a.example");
+        assert_eq!((renewed.key_sha256(), &renewed.key_pem), (first.key_sha256(), &first.key_pem));
+        assert!(renewed.sha256() != first.sha256() && renewed.serial() != first.serial());
+        assert_ne!(other.key_sha256(), first.key_sha256());
     }
 
     #[test]

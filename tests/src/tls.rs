@@ -15,16 +15,14 @@ pub fn install_provider() {
     drop(rustls::crypto::ring::default_provider().install_default());
 }
 
-/// A server that shows `identity` and, given `clients`, asks for a certificate signed by them.
-pub(crate) fn server(identity: &Identity, clients: Option<&Authority>) -> Arc<ServerConfig> {
+/// A server that shows `identity` and, given the roots of `clients`, asks for a certificate that leads to them.
+pub(crate) fn server(identity: &Identity, clients: Option<&str>) -> Arc<ServerConfig> {
     install_provider();
     let builder = ServerConfig::builder();
     let builder = match clients {
         None => builder.with_no_client_auth(),
-        Some(authority) => builder.with_client_cert_verifier(
-            WebPkiClientVerifier::builder(Arc::new(roots(&authority.pem())))
-                .build()
-                .expect("one root is enough"),
+        Some(pem) => builder.with_client_cert_verifier(
+            WebPkiClientVerifier::builder(Arc::new(roots(pem))).build().expect("one root is enough"),
         ),
     };
     let (chain, key) = parsed(identity);

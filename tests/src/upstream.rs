@@ -20,7 +20,7 @@ use tokio::sync::watch;
 pub use answer::{Answer, Manner};
 pub use samples::Samples;
 
-use crate::certificates::{Authority, Identity};
+use crate::certificates::Identity;
 use crate::http1::{Received, Stream, read_request};
 use crate::process::TIME_MAX;
 use crate::secrets;
@@ -40,12 +40,12 @@ pub struct Upstream {
 pub enum Security<'a> {
     /// Plain TCP.
     None,
-    /// TLS with this identity; with `clients`, a certificate signed by them is required.
+    /// TLS with this identity; with `clients`, a certificate that leads to one of them is required.
     Tls {
         /// What it shows.
         identity: &'a Identity,
-        /// Who may call.
-        clients: Option<&'a Authority>,
+        /// The roots of those who may call, PEM.
+        clients: Option<&'a str>,
     },
 }
 

@@ -49,7 +49,7 @@ impl World {
             issuer.register(client);
         }
         let odoo = Upstream::start(&contracts, Security::None).await;
-        let tls = Security::Tls { identity: &inside, clients: Some(&internal) };
+        let tls = Security::Tls { identity: &inside, clients: Some(&internal.pem()) };
         let warehouse = Upstream::start(&contracts, tls).await;
 
         let folder = Folder::new(settings(&issuer, &odoo, &warehouse));

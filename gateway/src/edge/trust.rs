@@ -220,21 +220,9 @@ static TRUSTS: AtomicU64 = AtomicU64::new(1);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keyring::testing::{Authority, authority, list as list_of};
     use crate::keyring::{Keyring, Source};
-    use rcgen::{
-        BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
-        ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
-    };
-
-    type Authority = CertifiedIssuer<'static, KeyPair>;
-
-    fn authority(name: &str) -> Authority {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-    }
+    use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair};
 
     fn client(authority: &Authority) -> CertificateDer<'static> {
         let mut params = CertificateParams::new(vec!["client.example".to_owned()]).unwrap();
@@ -244,15 +232,7 @@ mod tests {
 
     /// An empty list whose next one is due on this day of March 2027.
     fn list(authority: &Authority, day: u8) -> Source {
-        let list = CertificateRevocationListParams {
-            this_update: date_time_ymd(2027, 1, 1),
-            next_update: date_time_ymd(2027, 3, day),
-            crl_number: SerialNumber::from(1_u64),
-            issuing_distribution_point: None,
-            revoked_certs: Vec::new(),
-            key_identifier_method: KeyIdMethod::Sha256,
-        };
-        Source::Given(vec![list.signed_by(authority).unwrap().pem().unwrap().into_bytes()])
+        Source::Given(vec![list_of(authority, 1, (1, 1), (3, day)).into_bytes()])
     }
 
     fn at(text: &str) -> Timestamp {

@@ -179,34 +179,13 @@ const DER_SEQUENCE: u8 = 0x30;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keyring::testing::{Authority, authority, list as list_of};
     use proptest::prelude::*;
-    use rcgen::{
-        BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa,
-        KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
-    };
     use zeroize::Zeroizing;
-
-    type Authority = CertifiedIssuer<'static, KeyPair>;
-
-    fn authority(name: &str) -> Authority {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-    }
 
     /// A list with this number, of this day of January 2027.
     fn list(authority: &Authority, number: u64, day: u8) -> String {
-        let list = CertificateRevocationListParams {
-            this_update: date_time_ymd(2027, 1, day),
-            next_update: date_time_ymd(2027, 6, 1),
-            crl_number: SerialNumber::from(number),
-            issuing_distribution_point: None,
-            revoked_certs: Vec::new(),
-            key_identifier_method: KeyIdMethod::Sha256,
-        };
-        list.signed_by(authority).unwrap().pem().unwrap()
+        list_of(authority, number, (1, day), (6, 1))
     }
 
     fn lists(pem: &str) -> RevocationLists {

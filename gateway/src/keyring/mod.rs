@@ -17,6 +17,8 @@ mod partners;
 mod remote;
 mod roots;
 mod source;
+#[cfg(test)]
+pub(crate) mod testing;
 mod x509;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -206,7 +206,7 @@ mod tests {
     async fn it_trusts_its_roots_only_and_shows_its_certificate() {
         let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
         let identity = servers.server(&[SERVER_NAME]);
-        let security = Security::Tls { identity: &identity, clients: Some(&clients) };
+        let security = Security::Tls { identity: &identity, clients: Some(&clients.pem()) };
         let peer = Upstream::start(&repository::folder("contracts"), security).await;
         let (trusted, other) = (servers.pem(), clients.pem());
         let me = clients.client_dns("client.acme.example");
@@ -221,18 +221,20 @@ mod tests {
         }
     }
 
+    const TOKEN: &str = "a-token-of-some-caller";
+
     #[tokio::test]
     async fn a_problem_agrees_with_its_answer() {
         let peer = Upstream::start(&repository::folder("contracts"), Security::None).await;
         let client = Client::of_admin(peer.address());
         peer.next(|_| Answer::problem(409).edit(|body| body["instance"] = json!("urn:uuid:1")));
-        let reply = client.send_json("token", Method::POST, "/orders/v2/orders", &json!({"a": 1})).await;
+        let reply = client.send_json(TOKEN, Method::POST, "/orders/v2/orders", &json!({"a": 1})).await;
         assert_eq!(reply.problem()["status"], 409);
         let seen = peer.seen();
-        assert_eq!(seen[0].header("authorization"), Some("Bearer token"));
+        assert_eq!(seen[0].header("authorization"), Some(&*format!("Bearer {TOKEN}")));
         assert_eq!(seen[0].json(), json!({"a": 1}));
         assert_eq!(
-            client.get_as("token", "/stock/v1/status").await.header("content-type"),
+            client.get_as(TOKEN, "/stock/v1/status").await.header("content-type"),
             Some("application/json")
         );
     }

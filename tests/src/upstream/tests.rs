@@ -4,6 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::certificates::Authority;
 use crate::gate::Gate;
 use crate::repository;
 
@@ -116,7 +117,7 @@ async fn head_has_no_body_and_a_document_is_binary() {
 async fn a_client_certificate_is_required_where_clients_are_named() {
     let (servers, clients) = (Authority::new("servers"), Authority::new("gateway"));
     let identity = servers.server(&["127.0.0.1"]);
-    let security = Security::Tls { identity: &identity, clients: Some(&clients) };
+    let security = Security::Tls { identity: &identity, clients: Some(&clients.pem()) };
     let upstream = Upstream::start(&repository::folder("contracts"), security).await;
     let url = format!("https://{}/stock/v1/status", upstream.address());
     let mine = clients.client_dns("gateway.example");

@@ -37,6 +37,10 @@ impl Pki {
             ("sign", name, Verb::Write) => self.sign(call, name),
             ("issue", name, Verb::Write) => self.issue(call, name),
             ("revoke", "", Verb::Write) => self.revoke(call),
+            ("certs", "", Verb::List) => {
+                let serials: Vec<String> = self.issued.iter().map(|serial| colons(serial)).collect();
+                Reply::data(json!({"keys": serials}))
+            }
             ("crl", "pem", Verb::Read) => self.list(call.now),
             ("ca", "pem", Verb::Read) => match &self.root {
                 Some(root) => Reply::text(root.pem()),
