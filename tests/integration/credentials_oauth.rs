@@ -6,9 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
-use testbed::World;
 use testbed::gateway::{Gateway, run};
-use testbed::issuer::{Client, Fault, paths};
+use testbed::issuer::{Client, paths};
+use testbed::{Fault, World};
 
 const ORDER: &str = "/orders/v2/orders/S00042";
 const ORDERS: &str = "contracts/orders/v2/openapi.yaml";

@@ -3,8 +3,8 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 use testbed::gateway::{Client, Gateway};
-use testbed::issuer::{Fault, Issuer, paths};
-use testbed::{AUDIENCE, World};
+use testbed::issuer::{Issuer, paths};
+use testbed::{AUDIENCE, Fault, World};
 
 const ORDER: &str = "/orders/v2/orders/S00042";
 

@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use testbed::certificates::{Authority, Identity, Usage, Validity, uri_san};
 use testbed::depot::Depot;
 use testbed::gateway::{Client, Gateway};
-use testbed::issuer::Fault;
-use testbed::{Gate, World};
+use testbed::{Fault, Gate, World};
 
 use crate::keyring::{Load, no_reload_from_here, trouble};
 

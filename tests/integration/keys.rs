@@ -4,8 +4,8 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use testbed::certificates::Identity;
 use testbed::gateway::{Client, Gateway, Reply};
-use testbed::issuer::{Algorithm, Fault, Issuer, SigningKey, paths};
-use testbed::{AUDIENCE, Gate, World};
+use testbed::issuer::{Algorithm, Issuer, SigningKey, paths};
+use testbed::{AUDIENCE, Fault, Gate, World};
 
 const ORDER: &str = "/orders/v2/orders/S00042";
 

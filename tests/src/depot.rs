@@ -4,13 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
-
 use crate::certificates::Identity;
-use crate::http1::{Stream, answer_bytes, read_request};
-use crate::issuer::Fault;
-use crate::seen::Seen;
+use crate::fault::{Fault, Faults};
+use crate::http1::answer_bytes;
 use crate::server::Server;
 use crate::tls;
 
@@ -24,18 +20,17 @@ pub struct Depot {
 #[derive(Debug)]
 struct Shared {
     files: Mutex<BTreeMap<String, Vec<u8>>>,
-    faults: Mutex<BTreeMap<String, Fault>>,
-    seen: Seen,
+    faults: Faults,
 }
 
 impl Depot {
     /// Starts a server that has nothing.
     pub async fn start(identity: &Identity) -> Self {
-        let shared =
-            Arc::new(Shared { files: Mutex::default(), faults: Mutex::default(), seen: Seen::new() });
+        let shared = Arc::new(Shared { files: Mutex::default(), faults: Faults::new() });
         let for_connections = Arc::clone(&shared);
         let server = Server::start(Some(tls::server(identity, None)), move |stream, number| {
-            serve(Arc::clone(&for_connections), stream, number)
+            let shared = Arc::clone(&for_connections);
+            async move { shared.faults.serve(stream, number, |request| duty(&shared, request.path())).await }
         })
         .await;
         Self { server, shared }
@@ -54,47 +49,22 @@ impl Depot {
 
     /// Makes a path fail until [`Depot::heal`].
     pub fn fail(&self, path: &str, fault: Fault) {
-        self.shared.faults.lock().unwrap().insert(path.to_owned(), fault);
+        self.shared.faults.fail(path, fault);
     }
 
     /// Ends all faults.
     pub fn heal(&self) {
-        self.shared.faults.lock().unwrap().clear();
+        self.shared.faults.heal();
     }
 
     /// How often a path was asked for.
     #[must_use]
     pub fn requests(&self, path: &str) -> usize {
-        self.shared.seen.all().iter().filter(|request| request.path() == path).count()
+        self.shared.faults.requests(path)
     }
 }
 
-async fn serve(shared: Arc<Shared>, mut stream: Box<dyn Stream>, number: u64) {
-    let mut buffer = BytesMut::new();
-    while let Ok(Some(request)) = read_request(&mut stream, &mut buffer, number).await {
-        let path = request.path().to_owned();
-        let fault = shared.faults.lock().unwrap().get(&path).cloned();
-        shared.seen.add(request);
-        let bytes = match fault {
-            None => own_answer(&shared, &path),
-            Some(Fault::Held(gate)) => {
-                gate.passed().await;
-                own_answer(&shared, &path)
-            }
-            Some(Fault::Dead) => return,
-            Some(Fault::Status(status)) => answer_bytes(status, &[], b"no", false),
-            Some(Fault::Body(body)) => answer_bytes(200, &[], body.as_bytes(), false),
-            Some(Fault::Redirect(to)) => answer_bytes(302, &[("Location".to_owned(), to)], b"", false),
-            Some(Fault::Oversized(size)) => answer_bytes(200, &[], &vec![b'0'; size], false),
-        };
-        if stream.write_all(&bytes).await.is_err() {
-            return;
-        }
-    }
-    drop(stream.shutdown().await);
-}
-
-fn own_answer(shared: &Shared, path: &str) -> Vec<u8> {
+fn duty(shared: &Shared, path: &str) -> Vec<u8> {
     match shared.files.lock().unwrap().get(path) {
         Some(bytes) => answer_bytes(200, &[], bytes, false),
         None => answer_bytes(404, &[], b"", false),

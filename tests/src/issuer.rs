@@ -13,22 +13,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, RwLock};
 
-use bytes::BytesMut;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
 
 pub use keys::{Algorithm, SigningKey};
 pub use mint::Mint;
 pub use token_endpoint::Client;
 
 use crate::certificates::Identity;
-use crate::gate::Gate;
-use crate::http1::{Received, Stream, answer_bytes, read_request};
+use crate::fault::{Fault, Faults};
+use crate::http1::{Received, answer_bytes};
 use crate::secrets;
-use crate::seen::Seen;
 use crate::server::Server;
 use crate::tls;
 
@@ -37,23 +34,6 @@ use crate::tls;
 pub struct Issuer {
     server: Server,
     shared: Arc<Shared>,
-}
-
-/// What an endpoint does instead of its duty.
-#[derive(Debug, Clone)]
-pub enum Fault {
-    /// Answers as it should, but not before the gate opens.
-    Held(Gate),
-    /// Closes the connection without a byte.
-    Dead,
-    /// This status, with a body that is no JSON.
-    Status(u16),
-    /// 200 and this body, said to be JSON.
-    Body(String),
-    /// 302 to this place.
-    Redirect(String),
-    /// 200 and so many bytes of valid JSON before anything useful.
-    Oversized(usize),
 }
 
 /// What the issuer's own paths are called.
@@ -78,10 +58,9 @@ struct Shared {
     clients: RwLock<Vec<Client>>,
     /// What is known of tokens, by their text.
     tokens: RwLock<BTreeMap<String, Value>>,
-    faults: Mutex<BTreeMap<String, Fault>>,
+    faults: Faults,
     /// For how many seconds tokens are given.
     lives_s: AtomicI64,
-    seen: Seen,
 }
 
 impl Issuer {
@@ -94,17 +73,18 @@ impl Issuer {
             published: RwLock::default(),
             clients: RwLock::default(),
             tokens: RwLock::default(),
-            faults: Mutex::default(),
+            faults: Faults::new(),
             lives_s: AtomicI64::new(LIVES_S),
-            seen: Seen::new(),
         });
         shared.replace_keys();
         let for_connections = Arc::clone(&shared);
         let tls = identity.map(|identity| tls::server(identity, None));
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let server =
-            Server::start(tls, move |stream, number| serve(Arc::clone(&for_connections), stream, number))
-                .await;
+        let server = Server::start(tls, move |stream, number| {
+            let shared = Arc::clone(&for_connections);
+            async move { shared.faults.serve(stream, number, |request| duty(&shared, request)).await }
+        })
+        .await;
         *shared.base.write().unwrap() = format!("{scheme}://{}", server.address);
         Self { server, shared }
     }
@@ -181,23 +161,23 @@ impl Issuer {
 
     /// Makes one of its [`paths`] fail until [`Issuer::heal`].
     pub fn fail(&self, path: &str, fault: Fault) {
-        self.shared.faults.lock().unwrap().insert(path.to_owned(), fault);
+        self.shared.faults.fail(path, fault);
     }
 
     /// Ends all faults.
     pub fn heal(&self) {
-        self.shared.faults.lock().unwrap().clear();
+        self.shared.faults.heal();
     }
 
     /// How often a path was asked for, faulty answers included.
     #[must_use]
     pub fn requests(&self, path: &str) -> usize {
-        self.shared.seen.all().iter().filter(|r| r.path() == path).count()
+        self.shared.faults.requests(path)
     }
 
     /// Waits until a path was asked for `count` times in all.
     pub async fn wait_for_requests(&self, path: &str, count: usize) {
-        self.shared.seen.wait(count, |r| r.path() == path).await;
+        self.shared.faults.wait_for_requests(path, count).await;
     }
 }
 
@@ -244,41 +224,9 @@ impl Shared {
     }
 }
 
-async fn serve(shared: Arc<Shared>, mut stream: Box<dyn Stream>, number: u64) {
-    let mut buffer = BytesMut::new();
-    while let Ok(Some(request)) = read_request(&mut stream, &mut buffer, number).await {
-        let fault = shared.faults.lock().unwrap().get(request.path()).cloned();
-        shared.seen.add(request.clone());
-        let Some(bytes) = bytes_of(&shared, &request, fault).await else { return };
-        if stream.write_all(&bytes).await.is_err() {
-            return;
-        }
-    }
-    drop(stream.shutdown().await);
-}
-
-/// What goes back; `None` closes the connection.
-async fn bytes_of(shared: &Shared, request: &Received, fault: Option<Fault>) -> Option<Vec<u8>> {
-    let json = ("Content-Type".to_owned(), "application/json".to_owned());
-    Some(match fault {
-        Some(Fault::Dead) => return None,
-        Some(Fault::Status(status)) => answer_bytes(status, &[], b"<h1>no</h1>", false),
-        Some(Fault::Body(body)) => answer_bytes(200, &[json], body.as_bytes(), false),
-        Some(Fault::Redirect(to)) => answer_bytes(302, &[("Location".to_owned(), to)], b"", false),
-        Some(Fault::Oversized(size)) => {
-            let body = format!("{{\"padding\":\"{}\",\"keys\":[]}}", "x".repeat(size));
-            answer_bytes(200, &[json], body.as_bytes(), false)
-        }
-        Some(Fault::Held(gate)) => {
-            gate.passed().await;
-            own_answer(shared, request, json)
-        }
-        None => own_answer(shared, request, json),
-    })
-}
-
-fn own_answer(shared: &Shared, request: &Received, json: (String, String)) -> Vec<u8> {
+fn duty(shared: &Shared, request: &Received) -> Vec<u8> {
     let (status, body) = shared.answer(request);
+    let json = ("Content-Type".to_owned(), "application/json".to_owned());
     answer_bytes(status, &[json], body.to_string().as_bytes(), request.method == "HEAD")
 }
 

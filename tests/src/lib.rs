@@ -25,6 +25,7 @@ pub mod bench;
 pub mod certificates;
 pub mod demo;
 pub mod depot;
+mod fault;
 mod folder;
 mod gate;
 pub mod gateway;
@@ -43,6 +44,7 @@ pub mod upstream;
 pub mod vault;
 mod world;
 
+pub use fault::Fault;
 pub use folder::Folder;
 pub use gate::Gate;
 pub use http1::Received;

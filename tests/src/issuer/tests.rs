@@ -4,6 +4,7 @@ use jsonwebtoken::{DecodingKey, Validation, decode, decode_header, jwk::JwkSet};
 
 use super::*;
 use crate::certificates::Authority;
+use crate::gate::Gate;
 
 const AUDIENCE: &str = "https://api.example";
 
