@@ -37,7 +37,7 @@ pub fn report(gateway: &Gateway) -> StatusReport {
     not_ready.extend(
         issuers
             .iter()
-            .filter(|issuer| issuer.keys == 0)
+            .filter(|issuer| issuer.keys == Some(0))
             .map(|issuer| format!("no keys of issuer {}", issuer.name)),
     );
     let troubles = gateway.keyring().troubles();

@@ -236,3 +236,61 @@ async fn without_introspection_an_opaque_token_is_no_token() {
     assert_eq!((refused.status, problem(&refused).as_str()), (StatusCode::UNAUTHORIZED, "invalid-token"));
     assert_eq!(reason(&gateway).await, "token-malformed");
 }
+
+/// A world whose issuer has no keys here: it is asked about its tokens.
+async fn without_keys(more: Value) -> World {
+    let mut world = world(more).await;
+    world.folder.settings(|settings| {
+        let retail = settings["issuers"]["retail"].as_object_mut().unwrap();
+        retail.remove("keys");
+        retail.remove("algorithms");
+        retail["introspection"]["ca"] = json!("certs/internal-ca.pem");
+    });
+    world
+}
+
+#[tokio::test]
+async fn an_issuer_without_keys_serves_opaque_tokens_and_refuses_what_it_signed() {
+    let world = without_keys(json!({})).await;
+    world.issuer.knows("at-1", &world.mint("acme-marketplace"));
+    let gateway = Gateway::start(&world).await;
+    let client = gateway.client().build();
+    assert_eq!(gateway.admin_page("/health/ready").await.status, StatusCode::OK, "no keys are waited for");
+    assert_eq!(get(&client, "at-1").await.status, StatusCode::OK);
+    let (sent, questions) = (world.odoo.seen().len(), asked(&world));
+    let refused = get(&client, &world.mint("acme-marketplace").sign()).await;
+    assert_eq!((refused.status, problem(&refused).as_str()), (StatusCode::UNAUTHORIZED, "invalid-token"));
+    let challenge = refused.header("www-authenticate").unwrap();
+    assert!(challenge.contains("error_description=\"the access token cannot be verified\""), "{challenge}");
+    assert_eq!(reason(&gateway).await, "token-not-on-signature");
+    assert_eq!((world.odoo.seen().len(), asked(&world)), (sent, questions), "nobody is asked about it");
+    assert_eq!(gateway.status().await["issuers"][0]["keys"], Value::Null);
+    assert_eq!(world.issuer.requests(paths::JWKS), 0);
+}
+
+#[tokio::test]
+async fn an_issuer_without_keys_may_be_asked_about_what_it_signed() {
+    let world = without_keys(json!({"tokens": "all", "cache": "0s"})).await;
+    let jwt = world.mint("acme-marketplace").sign();
+    world.issuer.knows(&jwt, &world.mint("acme-marketplace"));
+    let unknown = world.mint("acme-marketplace").claim("jti", "another").sign();
+    let gateway = Gateway::start(&world).await;
+    let client = gateway.client().build();
+    assert_eq!(get(&client, &jwt).await.status, StatusCode::OK);
+    let sent = world.odoo.seen().len();
+    let refused = get(&client, &unknown).await;
+    assert_eq!((refused.status, problem(&refused).as_str()), (StatusCode::UNAUTHORIZED, "invalid-token"));
+    assert_eq!((reason(&gateway).await, world.odoo.seen().len()), (json!("token-inactive"), sent));
+    assert_eq!(world.issuer.requests(paths::JWKS), 0);
+}
+
+#[tokio::test]
+async fn an_issuer_with_neither_keys_nor_introspection_does_not_load() {
+    let mut world = without_keys(json!({})).await;
+    world.folder.settings(|settings| {
+        settings["issuers"]["retail"].as_object_mut().unwrap().remove("introspection");
+    });
+    let printed = Gateway::try_start(&world.folder, &world.servers.pem()).await.unwrap_err();
+    assert!(printed.contains("nothing says how a token of this issuer is found good"), "{printed}");
+    assert!(printed.contains("`keys` for JWTs, `introspection` for opaque tokens"), "{printed}");
+}

@@ -111,8 +111,8 @@ pub struct BrownoutStatus {
 pub struct IssuerStatus {
     /// Its name in gateway.yaml.
     pub name: String,
-    /// How many of its keys are known.
-    pub keys: usize,
+    /// How many of its keys are known; null where it has none here, because it is asked about its tokens.
+    pub keys: Option<usize>,
     /// Seconds since they were fetched, if they ever were.
     pub age_s: Option<u64>,
     /// The code of the last failure to fetch them, since the last success.

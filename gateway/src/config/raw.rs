@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 pub(super) use audit_signing::AuditSigning;
 pub(super) use credential::{Credential, CredentialForm, Grant};
-pub(super) use issuer::{ClaimType, Document, Introspection, Issuer, Keys, OauthClient, Typ};
+pub(super) use issuer::{ClaimType, Document, Introspection, Issuer, OauthClient, Typ};
 pub(super) use keyring::{ClientCrl, FetchedCrl, KeyPair, OwnCertificate, SpiffeBundle, VaultPki};
 pub(super) use listener::{Listener, ListenerTls};
 pub(super) use tokens::Tokens;

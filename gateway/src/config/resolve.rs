@@ -327,8 +327,11 @@ fn insecure(
         if matches!(issuer.typ, Some(raw::Typ::InsecureAny)) {
             on.push(format!("issuers.{name}.typ: insecure_any"));
         }
-        if issuer.keys.insecure_http {
+        if issuer.keys.as_ref().is_some_and(|keys| keys.insecure_http) {
             on.push(format!("issuers.{name}.keys.insecure_http"));
+        }
+        if issuer.introspection.as_ref().is_some_and(|asked| asked.insecure_http) {
+            on.push(format!("issuers.{name}.introspection.insecure_http"));
         }
     }
     let plain = |one: &raw::Credential| one.oauth.as_ref().is_some_and(|grant| grant.insecure_http);
@@ -377,6 +380,7 @@ const DAY_S: u64 = 86_400;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::KeySource;
     use std::fmt::Write as _;
 
     /// A key made anew for each test.
@@ -434,6 +438,41 @@ mod tests {
         assert!(told.contains("gateway.yaml:4:"), "{told}");
         assert!(told.contains("did you mean `odoo-key`?"), "{told}");
         assert!(told.contains("gateway.yaml:7:"), "{told}");
+    }
+
+    #[test]
+    fn an_issuer_has_keys_or_is_asked_about_its_tokens() {
+        let with = |more: &str| {
+            format!("{LISTENER}issuers:\n  i: {{ issuer: \"https://i.example\", audiences: [a]{more} }}\n")
+        };
+        let asked = |more: &str| {
+            with(&format!(", introspection: {{ client: {{ id: g, secret: \"file:audit.key\" }}{more} }}"))
+        };
+        let url = "url: \"https://i.example/ask\"";
+        for text in
+            [asked(&format!(", {url}")), asked(", discovery: oauth"), asked(&format!(", {url}, timeout: 1s"))]
+        {
+            let folder = folder(&text);
+            let (settings, _) = load(&folder.path().join("gateway.yaml")).unwrap();
+            assert_eq!(settings.issuers[0].keys, KeySource::Nowhere, "{text}");
+        }
+        let plain = asked(", url: \"http://127.0.0.1:1/ask\", insecure_http: true");
+        let insecure = load(&folder(&plain).path().join("gateway.yaml")).unwrap().0.insecure;
+        assert!(insecure.contains(&"issuers.i.introspection.insecure_http".to_owned()), "{insecure:?}");
+        for (text, place, said) in [
+            (with(""), "gateway.yaml:4:", "give `keys` for JWTs, `introspection` for opaque tokens, or both"),
+            (asked(""), "gateway.yaml:4:", "nothing says where the issuer is asked"),
+            (asked(&format!(", {url}, discovery: oauth")), "gateway.yaml:4:", "give `url` or `discovery`"),
+            (asked(", url: \"http://i.example/ask\""), "gateway.yaml:4:", "over `https:` only"),
+            (
+                asked(&format!(", {url}")).replace("audiences:", "algorithms: [ES256], audiences:"),
+                "gateway.yaml:4:",
+                "without `keys` no signature is verified",
+            ),
+        ] {
+            let told = told(&text);
+            assert!(told.contains(place) && told.contains(said), "{text}: {told}");
+        }
     }
 
     #[test]

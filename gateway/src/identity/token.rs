@@ -73,8 +73,8 @@ pub(super) enum Unverified {
 }
 
 pub(super) type Digest = [u8; 32];
-/// A token whose signature is good, and its issuer.
-type Proved = (Arc<Issuer>, Arc<Token>);
+/// The issuer of a JWT, and what it says; nothing where that issuer's signatures are not verified here.
+type Signed = (Arc<Issuer>, Option<Arc<Token>>);
 
 /// A token whose signature and claims were good, and under which keys.
 #[derive(Clone)]
@@ -134,10 +134,10 @@ impl Issuers {
         ages
     }
 
-    /// Whether every issuer has keys that may be used.
+    /// Whether every issuer whose signatures are verified has keys that may be used.
     #[must_use]
     pub fn is_ready(&self, now: Timestamp) -> bool {
-        self.issuers.values().all(|issuer| issuer.keys(now).is_some())
+        self.issuers.values().all(|issuer| !issuer.verifies() || issuer.keys(now).is_some())
     }
 
     /// The names of all issuers.
@@ -159,9 +159,10 @@ impl Issuers {
             Some(known) => known?,
             None => self.verify_signed(token, digest, now).await?,
         };
-        match issuer.introspector.as_ref().map(|own| own.settings().tokens) {
-            Some(Introspected::All) => introspection::ask(&issuer, question(Some(verified)), now).await,
-            Some(Introspected::Opaque) | None => Ok(verified),
+        if issuer.is_asked_about_all() {
+            introspection::ask(&issuer, question(verified), now).await
+        } else {
+            Ok(verified.ok_or(TokenFault::NotOnSignature)?)
         }
     }
 
@@ -176,10 +177,18 @@ impl Issuers {
     }
 
     /// What a signed token says that was not seen before.
-    async fn verify_signed(&self, token: &str, digest: Digest, now: Timestamp) -> Result<Proved, Unverified> {
+    async fn verify_signed(&self, token: &str, digest: Digest, now: Timestamp) -> Result<Signed, Unverified> {
         let compact = Compact::parse(token)?;
         // RFC 8725 section 3.8: the issuer chooses the keys, so only configured issuers are asked for any.
         let issuer = self.issuers.get(compact.issuer()?).ok_or(TokenFault::UnknownIssuer)?;
+        if !issuer.verifies() {
+            if !issuer.is_asked_about_all() {
+                return Err(TokenFault::NotOnSignature.into());
+            }
+            // Whoever wrote it: it only says who is to be asked about it, and that it is meant for an API.
+            issuer.rules.check_typ(compact.typ.as_deref())?;
+            return Ok((Arc::clone(issuer), None));
+        }
         if !issuer.settings.algorithms.contains(&compact.algorithm) {
             return Err(TokenFault::Algorithm.into());
         }
@@ -189,18 +198,18 @@ impl Issuers {
         let verified = Verified { issuer: Arc::clone(issuer), generation, token: Arc::clone(&token) };
         // Only what verified is kept: nobody fills this without an issuer's help.
         self.verified.insert(digest, verified);
-        Ok((Arc::clone(issuer), token))
+        Ok((Arc::clone(issuer), Some(token)))
     }
 
     /// The token of that digest, if it was verified with the keys of today; or the fault time has brought.
-    fn known(&self, digest: &Digest, now: Timestamp) -> Option<Result<Proved, TokenFault>> {
+    fn known(&self, digest: &Digest, now: Timestamp) -> Option<Result<Signed, TokenFault>> {
         let Verified { issuer, generation, token } = self.verified.get(digest)?;
         let is_current =
             self.issuers.get(&issuer.settings.issuer).is_some_and(|own| Arc::ptr_eq(own, &issuer));
         if !is_current || issuer.keys(now)?.generation != generation {
             return None;
         }
-        Some(issuer.rules.check_times(&token, now).map(|()| (issuer, token)))
+        Some(issuer.rules.check_times(&token, now).map(|()| (issuer, Some(token))))
     }
 }
 

@@ -17,8 +17,10 @@ pub(in crate::config) struct Issuer {
     pub(in crate::config) issuer: String,
     /// What the `aud` claim must contain one of.
     pub(in crate::config) audiences: Vec<String>,
-    /// Where its public keys are.
-    pub(in crate::config) keys: Keys,
+    /// Where its public keys are. Without them no token is taken on its signature: each is one that `introspection`
+    /// asks about, or is refused.
+    #[serde(default)]
+    pub(in crate::config) keys: Option<Keys>,
     /// The signature algorithms it uses. Default: `[ES256, EdDSA, PS256, RS256]`.
     #[serde(default)]
     pub(in crate::config) algorithms: Option<Vec<crate::identity::Algorithm>>,
@@ -82,12 +84,25 @@ pub(in crate::config) struct Keys {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Introspection {
-    /// Where. Default: where the document of `keys.discovery` says.
+    /// Where. Default: where the document of `discovery` says.
     #[serde(default)]
     pub(in crate::config) url: Option<String>,
+    /// Which document of the issuer says where, instead of `url`. Default: that of `keys.discovery`.
+    #[serde(default)]
+    pub(in crate::config) discovery: Option<Document>,
+    /// PEM file of the roots that the certificates of the servers asked must lead to. Default: that of `keys`.
+    #[serde(default)]
+    pub(in crate::config) ca: Option<PathBuf>,
+    /// Lets what is asked be `http:` to a loopback address. Default: as in `keys`.
+    #[serde(default)]
+    pub(in crate::config) insecure_http: bool,
+    /// How long one question may take. Default: that of `keys`.
+    #[serde(default)]
+    pub(in crate::config) timeout: Option<Span>,
     /// As whom.
     pub(in crate::config) client: OauthClient,
-    /// Which tokens are asked about. Default: `opaque`; `all` asks about JWTs too.
+    /// Which tokens are asked about. Default: `opaque`; `all` asks about JWTs too: after their signature was found
+    /// good, or without `keys` about each.
     #[serde(default)]
     pub(in crate::config) tokens: Option<crate::identity::Introspected>,
     /// How the issuer's opaque tokens begin. Needed where several issuers have such tokens.

@@ -12,29 +12,47 @@ use crate::identity::{Introspected, IntrospectionSettings};
 use crate::oauth::{AnswerForm, ClientAuthentication, ClientSettings, Endpoints, ReadSecret, ServerSettings};
 
 impl Resolve<'_> {
-    /// `at` is the place of the issuer, `of` what is written of it.
+    /// `at` is the place of the issuer, `of` what is written of it, `of_keys` how its key server is trusted.
     pub(super) fn introspection(
         &mut self,
         at: &str,
         name: &str,
         written: &raw::Introspection,
         of: &raw::Issuer,
-        trust: Trust,
+        of_keys: Trust,
     ) -> Option<IntrospectionSettings> {
+        let issuer_at = format!("{at}/issuer");
         let at = format!("{at}/introspection");
-        let endpoints = match (&written.url, of.keys.discovery) {
-            (Some(url), _) => {
+        let keys = of.keys.as_ref();
+        let insecure_http = written.insecure_http || keys.is_some_and(|keys| keys.insecure_http);
+        let endpoints = match (&written.url, written.discovery, keys.and_then(|keys| keys.discovery)) {
+            (Some(url), None, _) => {
                 let help = "such as https://login.example/introspect";
-                self.safe(&format!("{at}/url"), url, of.keys.insecure_http, help);
+                self.safe(&format!("{at}/url"), url, insecure_http, help);
                 Endpoints::Given { token: None, introspection: Some(url.clone()) }
             }
-            (None, Some(document)) => Endpoints::Discover(well_known(document)),
-            (None, None) => {
-                let help = "give its `url`, or let `keys` be found by `discovery`";
+            (None, Some(document), _) => {
+                let help = "its metadata are found by its name, such as https://login.example";
+                self.safe(&issuer_at, &of.issuer, insecure_http, help);
+                Endpoints::Discover(well_known(document))
+            }
+            (None, None, Some(document)) => Endpoints::Discover(well_known(document)),
+            (Some(_), Some(_), _) => {
+                self.error(&at, "the issuer is asked in one place", "give `url` or `discovery`");
+                return None;
+            }
+            (None, None, None) => {
+                let help = "give its `url`, or let it be found by `discovery`";
                 self.error(&at, "nothing says where the issuer is asked about its tokens", help);
                 return None;
             }
         };
+        let ca = match &written.ca {
+            Some(ca) => Some(self.read(&format!("{at}/ca"), ca)?),
+            None => of_keys.ca,
+        };
+        let timeout = written.timeout.map_or(of_keys.timeout, |span| span.0);
+        let trust = Trust { ca, timeout };
         let client = self.oauth_client(&format!("{at}/client"), &written.client)?;
         let issuer = Some(of.issuer.clone());
         Some(IntrospectionSettings {

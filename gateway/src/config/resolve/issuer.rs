@@ -38,12 +38,15 @@ impl Resolve<'_> {
                 "name what `aud` must contain one of",
             );
         }
-        let keys = self.keys(&at, &written.issuer, &written.keys)?;
-        let ca = match &written.keys.ca {
+        let keys = self.keys(&at, &written)?;
+        let of_keys = written.keys.as_ref();
+        let ca = match of_keys.and_then(|keys| keys.ca.as_ref()) {
             Some(ca) => Some(self.read(&format!("{at}/keys/ca"), ca)?),
             None => None,
         };
-        let timeout = time(written.keys.timeout, default::KEYS_TIMEOUT);
+        let (refresh_every, keys_age_max) =
+            of_keys.map_or((None, None), |written| (written.refresh, written.age_max));
+        let timeout = time(of_keys.and_then(|keys| keys.timeout), default::KEYS_TIMEOUT);
         let introspection = match &written.introspection {
             None => None,
             Some(asked) => {
@@ -71,15 +74,27 @@ impl Resolve<'_> {
             client_id_claim: written.client_claim.unwrap_or(ClientIdClaim::ClientId),
             scope_form: written.scopes.unwrap_or(ScopeForm::Text),
             claims_for_policy: written.claims.into_keys().collect(),
-            refresh_every: time(written.keys.refresh, default::KEYS_REFRESH),
-            keys_age_max: time(written.keys.age_max, default::KEYS_AGE),
+            refresh_every: time(refresh_every, default::KEYS_REFRESH),
+            keys_age_max: time(keys_age_max, default::KEYS_AGE),
             fetch_timeout: timeout,
             ca,
             introspection,
         })
     }
 
-    fn keys(&mut self, at: &str, issuer: &str, written: &raw::Keys) -> Option<KeySource> {
+    fn keys(&mut self, at: &str, of: &raw::Issuer) -> Option<KeySource> {
+        let Some(written) = &of.keys else {
+            if of.introspection.is_none() {
+                let help = "give `keys` for JWTs, `introspection` for opaque tokens, or both";
+                self.error(at, "nothing says how a token of this issuer is found good", help);
+                return None;
+            }
+            if of.algorithms.is_some() {
+                let help = "give `keys`, or leave `algorithms` out";
+                self.error(&format!("{at}/algorithms"), "without `keys` no signature is verified", help);
+            }
+            return Some(KeySource::Nowhere);
+        };
         match (&written.url, written.discovery, &written.file) {
             (Some(url), None, None) => {
                 self.safe(
@@ -92,7 +107,7 @@ impl Resolve<'_> {
             }
             (None, Some(document), None) => {
                 let help = "its metadata are found by its name, such as https://login.example";
-                self.safe(&format!("{at}/issuer"), issuer, written.insecure_http, help);
+                self.safe(&format!("{at}/issuer"), &of.issuer, written.insecure_http, help);
                 Some(KeySource::Discovered(well_known(document)))
             }
             (None, None, Some(file)) => Some(KeySource::File(self.source(file.clone()))),

@@ -24,6 +24,9 @@ pub enum TokenFault {
     /// Issued by somebody who is not configured.
     #[error("the token's issuer is not known")]
     UnknownIssuer,
+    /// Signed, and by whom it says its tokens are taken only where that issuer is asked about them.
+    #[error("the token is signed, and its issuer's signatures are not verified here")]
+    NotOnSignature,
     /// Signed with a key that its issuer does not publish, or that cannot be told.
     #[error("the token's key is not known")]
     UnknownKey,
@@ -86,6 +89,7 @@ impl TokenFault {
             Self::Type => "token-type",
             Self::IdToken => "token-id-token",
             Self::UnknownIssuer => "token-unknown-issuer",
+            Self::NotOnSignature => "token-not-on-signature",
             Self::UnknownKey => "token-unknown-key",
             Self::KeyAlgorithm => "token-key-algorithm",
             Self::Signature => "token-signature",
@@ -129,6 +133,7 @@ impl TokenFault {
             Self::Header
             | Self::Algorithm
             | Self::UnknownIssuer
+            | Self::NotOnSignature
             | Self::UnknownKey
             | Self::KeyAlgorithm
             | Self::Signature => "the access token cannot be verified",
@@ -146,6 +151,7 @@ mod tests {
             TokenFault::Header,
             TokenFault::Algorithm,
             TokenFault::UnknownIssuer,
+            TokenFault::NotOnSignature,
             TokenFault::UnknownKey,
             TokenFault::KeyAlgorithm,
             TokenFault::Signature,

@@ -19,7 +19,7 @@ use super::claims::Rules;
 use super::compact::Compact;
 use super::fault::TokenFault;
 use super::fetch::{self, JWKS_BYTES_MAX, KeysFault, Place};
-use super::introspection::Introspector;
+use super::introspection::{Introspected, Introspector};
 use super::key::KeySet;
 use super::settings::{IssuerMistake, IssuerSettings, KeySource};
 
@@ -39,6 +39,7 @@ pub(super) struct Issuer {
 }
 
 enum Source {
+    Nowhere,
     File,
     Server { client: Client, place: Place },
 }
@@ -86,8 +87,8 @@ pub struct KeyAge {
     pub issuer: String,
     /// How long ago the keys were fetched; nothing when there are none.
     pub age: Option<Duration>,
-    /// How many keys can be used.
-    pub keys: usize,
+    /// How many keys can be used; nothing where its signatures are not verified.
+    pub keys: Option<usize>,
     /// Why the last fetch failed, as a stable code; nothing when it did not.
     pub last_fault: Option<&'static str>,
 }
@@ -107,6 +108,7 @@ impl Issuer {
             Ok((Source::Server { client, place }, kept.and_then(|kept| kept.keys.load_full())))
         };
         let (source, keys) = match &settings.keys {
+            KeySource::Nowhere => (Source::Nowhere, None),
             KeySource::File(path) => {
                 let keys = Keys::read(path, &settings).map_err(|message| mistake("keys", message))?;
                 (Source::File, Some(Arc::new(keys)))
@@ -123,7 +125,7 @@ impl Issuer {
             return Ok(Arc::clone(same));
         }
         let age_max = match source {
-            Source::File => SignedDuration::MAX,
+            Source::Nowhere | Source::File => SignedDuration::MAX,
             Source::Server { .. } => {
                 SignedDuration::try_from(settings.keys_age_max).unwrap_or(SignedDuration::MAX)
             }
@@ -142,7 +144,7 @@ impl Issuer {
 
     fn is_the_same(&self, settings: &IssuerSettings, keys: Option<&Keys>) -> bool {
         let same_keys = match self.source {
-            Source::Server { .. } => true,
+            Source::Nowhere | Source::Server { .. } => true,
             Source::File => self.keys.load().as_ref().map(|own| &own.digest) == keys.map(|keys| &keys.digest),
         };
         self.settings == *settings && same_keys
@@ -153,6 +155,19 @@ impl Issuer {
         self.keys.load_full().filter(|keys| now.duration_since(keys.fetched_at) <= self.age_max)
     }
 
+    /// Whether its tokens can be taken on their signature at all.
+    pub(super) const fn verifies(&self) -> bool {
+        match self.source {
+            Source::Nowhere => false,
+            Source::File | Source::Server { .. } => true,
+        }
+    }
+
+    /// Whether it is asked about its JWTs too.
+    pub(super) fn is_asked_about_all(&self) -> bool {
+        self.introspector.as_ref().is_some_and(|own| own.settings().tokens == Introspected::All)
+    }
+
     pub(super) fn age(&self, now: Timestamp) -> KeyAge {
         let keys = self.keys.load();
         KeyAge {
@@ -161,7 +176,7 @@ impl Issuer {
             age: keys
                 .as_ref()
                 .map(|keys| Duration::try_from(now.duration_since(keys.fetched_at)).unwrap_or_default()),
-            keys: self.keys(now).map_or(0, |keys| keys.set.len()),
+            keys: self.verifies().then(|| self.keys(now).map_or(0, |keys| keys.set.len())),
             last_fault: self.flight().last_fault.as_ref().map(KeysFault::reason),
         }
     }

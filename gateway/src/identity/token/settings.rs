@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fetch::{Trust, is_safe};
-use crate::oauth::WellKnown;
+use crate::oauth::{AnswerForm, WellKnown};
 
 use super::algorithm::Algorithm;
 use super::introspection::IntrospectionSettings;
@@ -63,6 +63,8 @@ pub enum KeySource {
     Discovered(WellKnown),
     /// A JWK set in a file, read when the configuration is loaded and as old as it may be.
     File(PathBuf),
+    /// They are not looked for: none of its tokens is taken on its signature, all that are taken are asked about.
+    Nowhere,
 }
 
 /// Which `typ` a token's header must have.
@@ -204,7 +206,12 @@ pub(super) fn mistakes(all: &[IssuerSettings]) -> Vec<IssuerMistake> {
         if let KeySource::Url(url) = &settings.keys {
             tell(!is_safe(url), "keys", "is not an https URL (http is for this machine itself)");
         }
+        let no_keys = settings.keys == KeySource::Nowhere;
+        let message = "are wanted where nobody is asked about its tokens";
+        tell(no_keys && settings.introspection.is_none(), "keys", message);
         if let Some(own) = &settings.introspection {
+            let message = "wants signed answers, which nothing verifies without `keys`";
+            tell(no_keys && own.form == AnswerForm::Signed, "introspection", message);
             own.mistakes().into_iter().for_each(|message| tell(true, "introspection", message));
             let clash = |other: &IssuerSettings| {
                 other.introspection.as_ref().is_some_and(|other| own.clashes_with(other))
@@ -271,6 +278,7 @@ mod tests {
         check(|s| s.keys_age_max = Duration::from_secs(1), "keys_age_max");
         check(|s| s.fetch_timeout = Duration::ZERO, "fetch_timeout");
         check(|s| s.fetch_timeout = Duration::from_secs(31), "fetch_timeout");
+        check(|s| s.keys = KeySource::Nowhere, "keys");
     }
 
     #[test]

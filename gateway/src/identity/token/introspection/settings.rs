@@ -32,7 +32,8 @@ pub struct IntrospectionSettings {
 pub enum Introspected {
     /// Those that say nothing themselves.
     Opaque,
-    /// JWTs too, after their signature was found good: so that their revocation is seen.
+    /// JWTs too, so that their revocation is seen: after their signature was found good, or, of an issuer
+    /// without keys, instead.
     All,
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::testing::{AUD, ISS, KeyServer, NOW, Signer, claims, later, now};
-use super::super::{IssuerSettings, Issuers};
+use super::super::{IssuerSettings, Issuers, KeySource};
 use super::*;
 use crate::fetch::Trust;
 use crate::oauth::testing::Fake;
@@ -381,4 +381,58 @@ async fn a_token_is_its_issuers_by_how_it_begins() {
     for prefix in ["", "e", "ey", "eyJ"] {
         assert_eq!(clash(Some(prefix), Some("b")), Some("introspection"), "{prefix:?}");
     }
+}
+
+/// Issuers of which one has no keys here, and is asked about these of its tokens.
+async fn without_keys(site: &Site, tokens: Introspected) -> Arc<Issuers> {
+    let introspection = IntrospectionSettings { tokens, ..site.settings() };
+    let change = |settings: &mut IssuerSettings| {
+        settings.keys = KeySource::Nowhere;
+        settings.introspection = Some(introspection);
+    };
+    Arc::new(site.keys.issuers(change).await)
+}
+
+#[tokio::test]
+async fn an_issuer_without_keys_has_opaque_tokens_only() {
+    let site = Site::new().await;
+    let issuers = without_keys(&site, Introspected::Opaque).await;
+    assert!(issuers.is_ready(now()), "nothing is waited for");
+    site.says(active(json!({})));
+    assert_eq!(verify(&issuers, "opaque", 0).await, Ok(()));
+    let asked = site.asked();
+    let good = site.signer.token(&claims(json!({})));
+    let forged = Signer::new("k", "ES256").token(&claims(json!({})));
+    for token in [&good, &forged] {
+        assert_eq!(verify(&issuers, token, 0).await, fault(TokenFault::NotOnSignature));
+    }
+    assert_eq!(site.asked(), asked, "nobody is asked about a JWT");
+}
+
+#[tokio::test]
+async fn an_issuer_without_keys_may_be_asked_about_its_jwts_and_only_its_answer_counts() {
+    let site = Site::new().await;
+    let issuers = without_keys(&site, Introspected::All).await;
+    let forged = |changes| Signer::new("k", "ES256").token(&claims(changes));
+    site.says(active(json!({"client_id": "acme"})));
+    // What the token says itself proves nothing: that it is the boss's is not read.
+    let token = issuers.verify(&forged(json!({"client_id": "boss", "jti": "x"})), now()).await.unwrap();
+    assert_eq!(token.client_id(), Some("acme"));
+    site.says(json!({"active": false}));
+    assert_eq!(verify(&issuers, &forged(json!({"jti": "y"})), 0).await, fault(TokenFault::Inactive));
+    let asked = site.asked();
+    let other = forged(json!({"iss": "https://other.example"}));
+    assert_eq!(verify(&issuers, &other, 0).await, fault(TokenFault::UnknownIssuer));
+    let id_token = site.signer.token_with(json!({"typ": "JWT"}), &claims(json!({})));
+    assert_eq!(verify(&issuers, &id_token, 0).await, fault(TokenFault::Type));
+    assert_eq!(site.asked(), asked);
+}
+
+#[tokio::test]
+async fn signed_answers_need_keys_to_verify_them() {
+    let site = Site::new().await;
+    let mut settings = IssuerSettings::strict("retail", ISS, vec![AUD.into()], KeySource::Nowhere);
+    settings.introspection = Some(IntrospectionSettings { form: AnswerForm::Signed, ..site.settings() });
+    let mistakes = Issuers::new(vec![settings], None).unwrap_err();
+    assert_eq!(mistakes.iter().map(|one| one.field).collect::<Vec<_>>(), ["introspection"]);
 }
