@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use testbed::World;
-use testbed::gateway::{Client, Gateway, Reply, Signal};
+use testbed::gateway::{Client, Finished, Gateway, Reply, Signal, run};
 
 const ORDER: &str = "/orders/v2/orders/S00042";
 const LIST: &str = "policies/revocations.yaml";
@@ -170,7 +170,104 @@ async fn an_order_holds_at_once_and_over_a_restart_until_it_is_lifted() {
     assert_eq!(lift().await.status, StatusCode::NO_CONTENT);
     assert_eq!(status(&client, &token).await, StatusCode::OK);
     assert_eq!(lift().await.status, StatusCode::NOT_FOUND);
-    assert_eq!(gateway.admin_page("/revocations").await.json(), json!({"revocations": []}));
+    assert_eq!(gateway.admin_page("/revocations").await.json(), json!({"revocations": [], "written": []}));
+}
+
+/// `gateway revoke` at this gateway.
+async fn revoke(gateway: &Gateway, arguments: &[&str]) -> Finished {
+    let admin = gateway.admin().to_string();
+    run(&[&["revoke"], arguments, &["--admin", &admin]].concat()).await
+}
+
+#[tokio::test]
+async fn security_people_revoke_see_and_lift_by_a_command() {
+    let world = World::new().await;
+    world.folder.write(
+        LIST,
+        "revocations:\n  - subject: { issuer: retail, subject: gone }\n    reason: left the company\n",
+    );
+    let gateway = Gateway::start(&world).await;
+    let client = gateway.client().build();
+    let (stolen, other) = (
+        world.mint("acme-marketplace").claim("jti", "stolen-1").sign(),
+        world.mint("acme-marketplace").sign(),
+    );
+    let bot = world.mint("reconciliation-bot").sign();
+    for token in [&stolen, &other, &bot] {
+        assert_eq!(status(&client, token).await, StatusCode::OK);
+    }
+    let why = ["--reason", "seen in a chat", "--by", "alice"];
+    let told = revoke(&gateway, &[&["token", "stolen-1"][..], &why].concat()).await;
+    assert!(told.success && told.output.starts_with("revoked: the token stolen-1 of retail\n"), "{told:?}");
+    is_refused(&world, &gateway, &stolen).await;
+    assert_eq!(status(&client, &other).await, StatusCode::OK);
+
+    let of_client =
+        ["client", "acme-marketplace", "--issued-before", "now", "--until", "2999-01-01T00:00:00Z"];
+    let told =
+        revoke(&gateway, &[&of_client[..], &why, &["--issuer", "retail", "--format", "json"]].concat()).await;
+    let ordered: Value = serde_json::from_str(&told.output).unwrap();
+    assert_eq!(
+        (&ordered["by"], &ordered["entry"]["client"]["client_id"]),
+        (&json!("alice"), &json!("acme-marketplace"))
+    );
+    is_refused(&world, &gateway, &other).await;
+    assert_eq!(status(&client, &bot).await, StatusCode::OK);
+
+    let listed = revoke(&gateway, &["list"]).await;
+    let rows: Vec<&str> = listed.output.lines().collect();
+    assert_eq!((listed.success, rows.len()), (true, 4), "{}", listed.output);
+    for (row, said) in rows.iter().zip([
+        ["ORDER", "ISSUED BEFORE", "REASON"],
+        ["stolen-1", "alice", "seen in a chat"],
+        ["acme-marketplace", "2999-01-01T00:00:00", "seen in a chat"],
+        ["revocations.yaml", "gone", "left the company"],
+    ]) {
+        assert!(said.iter().all(|one| row.contains(one)), "{said:?} is not in {row}");
+    }
+    let listed = revoke(&gateway, &["list", "--format", "json"]).await;
+    let listed: Value = serde_json::from_str(&listed.output).unwrap();
+    assert_eq!(listed["revocations"][1], ordered);
+    assert!(
+        !gateway.status().await.to_string().contains("stolen-1"),
+        "what may be personal is not in the status"
+    );
+
+    let id = ordered["id"].as_str().unwrap();
+    let lifted = revoke(&gateway, &["lift", id]).await;
+    assert!(lifted.success && lifted.output.starts_with("lifted: "), "{lifted:?}");
+    assert_eq!(
+        (status(&client, &other).await, status(&client, &stolen).await),
+        (StatusCode::OK, StatusCode::UNAUTHORIZED)
+    );
+}
+
+#[tokio::test]
+async fn an_order_by_command_that_is_not_carried_out_says_so_and_ends_otherwise() {
+    let world = World::new().await;
+    let gateway = Gateway::start_on_a_limited_disk(&world).await;
+    let why = ["--reason", "stolen", "--by", "alice"];
+    for (arguments, code, said) in [
+        (&["lift", "01a2098a-cea0-77d8-a043-a21774351a51"][..], 1, "nothing has changed"),
+        (&["lift", "../credentials/odoo-key/rotate"], 1, "is no order"),
+        (&["all"], 1, "needs `issued_before`"),
+        (&["client", "x", "--issuer", "retial"], 1, "no such issuer"),
+        (&["client", ""], 1, "1 to 200 characters"),
+        (&["client", "x", "--issued-before", "yesterday"], 2, "--issued-before"),
+    ] {
+        let more: &[&str] = if arguments[0] == "lift" { &[] } else { &why };
+        let told = revoke(&gateway, &[arguments, more].concat()).await;
+        assert_eq!(told.code, Some(code), "{arguments:?}: {told:?}");
+        assert!(told.errors.contains(said), "{arguments:?}: {}", told.errors);
+    }
+    gateway.limit_files(Some(0));
+    let told = revoke(&gateway, &[&["client", "acme-marketplace"][..], &why].concat()).await;
+    assert!(told.code == Some(2) && told.errors.contains("does not hold"), "{told:?}");
+    gateway.limit_files(None);
+    assert_eq!(gateway.admin_page("/revocations").await.json(), json!({"revocations": [], "written": []}));
+    let nobody = ["revoke", "client", "x", "--issuer", "retail", "--admin", "127.0.0.1:1"];
+    let told = run(&[&nobody[..], &why].concat()).await;
+    assert!(told.code == Some(2) && told.errors.contains("does not answer"), "{told:?}");
 }
 
 #[tokio::test]
@@ -212,7 +309,7 @@ async fn an_order_that_cannot_be_meant_or_comes_from_a_web_page_changes_nothing(
     }
     let rebound = admin.request(Method::GET, "/revocations").header("host", "rebound.evil.example");
     assert_eq!(admin.send(rebound).await.status, StatusCode::FORBIDDEN);
-    assert_eq!(gateway.admin_page("/revocations").await.json(), json!({"revocations": []}));
+    assert_eq!(gateway.admin_page("/revocations").await.json(), json!({"revocations": [], "written": []}));
     let client = gateway.client().build();
     assert_eq!(status(&client, &world.mint("acme-marketplace").sign()).await, StatusCode::OK);
 }
@@ -242,7 +339,7 @@ async fn an_order_on_a_full_disk_does_not_hold_and_says_so() {
     gateway.limit_files(Some(0));
     assert_eq!(order(&gateway, &client_order("alice")).await.status, StatusCode::INTERNAL_SERVER_ERROR);
     gateway.limit_files(None);
-    assert_eq!(gateway.admin_page("/revocations").await.json(), json!({"revocations": []}));
+    assert_eq!(gateway.admin_page("/revocations").await.json(), json!({"revocations": [], "written": []}));
     assert_eq!(order(&gateway, &client_order("alice")).await.status, StatusCode::CREATED);
     is_refused(&world, &gateway, &token).await;
 }

@@ -1,6 +1,6 @@
 //! Who is shut out from this second on? Orders of operators, as JSON.
 //!
-//! `GET /revocations` shows what was ordered, `POST` revokes, `DELETE /revocations/ID` takes one back.
+//! `GET /revocations` shows what is in force, `POST` revokes, `DELETE /revocations/ID` takes one back.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub(super) fn routes() -> Router<Asked> {
 }
 
 async fn list(State(asked): State<Asked>) -> Response {
-    Json(json!({ "revocations": asked.revocations.ordered() })).into_response()
+    Json(asked.revocations.in_force(Timestamp::now())).into_response()
 }
 
 async fn order(State(asked): State<Asked>, body: Bytes) -> Response {

@@ -17,6 +17,7 @@ mod audit;
 mod check;
 mod contract;
 mod explain;
+mod revoke;
 mod schema;
 mod secrets;
 mod serve;
@@ -59,6 +60,17 @@ enum Command {
     /// See how the secrets of a running gateway are, and have one read again now.
     #[command(subcommand)]
     Secrets(secrets::Secrets),
+    /// Shut tokens out of a running gateway at once, although their issuer still takes them for good; see what is shut
+    /// out; and let it in again.
+    ///
+    /// An order holds from the moment the command ends, for tokens that were used before as well, and outlives restarts.
+    /// It is that gateway's own: where there are several, order it at each, or write it into policies/revocations.yaml,
+    /// which all of them follow.
+    ///
+    /// Exit code 0: done. 1: the gateway says no, and nothing has changed. 2: it does not answer: `gateway revoke list`
+    /// says whether the order holds.
+    #[command(subcommand)]
+    Revoke(revoke::Revoke),
 }
 
 /// Which gateway is meant.
@@ -111,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::Audit(command) => command.run(),
         Command::Contract(command) => command.run(),
         Command::Secrets(command) => command.run(),
+        Command::Revoke(command) => command.run(),
     }
 }
 
@@ -131,5 +144,7 @@ Examples:
       proves offline that no record was changed, removed or reordered
   gateway secrets status
       which version of each secret is shown, which comes next, and what runs out when
+  gateway revoke client bazaar --issued-before now --reason 'their laptop was stolen'
+      what the client holds now is worth nothing any more, from this second on
   gateway contract diff contracts/orders/v2 /tmp/orders-v2
       what a change of a contract does to its callers";

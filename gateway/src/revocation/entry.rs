@@ -148,6 +148,11 @@ impl Entry {
         self.target().map(|(issuer, _)| issuer)
     }
 
+    /// Whether it still holds at `now`.
+    pub(super) fn is_needed(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+
     /// Whether it can be meant.
     pub(super) fn check(&self, issuers: &[&str]) -> Result<(), EntryMistake> {
         let (issuer, target) = self.target().ok_or(EntryMistake::Names)?;
@@ -170,10 +175,6 @@ impl Ordered {
         }
         let id = uuid::Uuid::now_v7().hyphenated().to_string();
         Ok(Self { id, by: by.to_owned(), at: now, entry })
-    }
-
-    pub(super) fn is_needed(&self, now: Timestamp) -> bool {
-        self.entry.until.is_none_or(|until| now < until)
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use serde::Serialize;
 
 pub use entry::{Entry, EntryMistake, Ordered};
 pub use index::Shown;
@@ -48,6 +49,15 @@ pub struct Count {
     pub written: usize,
     /// By order of the admin listener.
     pub ordered: usize,
+}
+
+/// What is revoked at one time. Subjects may be personal: it is for the admin listener's own page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InForce {
+    /// By order of the admin listener.
+    pub revocations: Vec<Ordered>,
+    /// By `policies/revocations.yaml`.
+    pub written: Vec<Entry>,
 }
 
 /// Why an order was not carried out.
@@ -113,10 +123,14 @@ impl Revocations {
         self.lists().written.is_some()
     }
 
-    /// What was ordered, oldest first.
+    /// What is in force at `now`: what was ordered, oldest first, and what the file says.
     #[must_use]
-    pub fn ordered(&self) -> Vec<Ordered> {
-        self.lists().ordered.clone()
+    pub fn in_force(&self, now: Timestamp) -> InForce {
+        let lists = self.lists();
+        InForce {
+            revocations: lists.ordered.iter().filter(|one| one.entry.is_needed(now)).cloned().collect(),
+            written: lists.written.iter().flatten().filter(|one| one.is_needed(now)).cloned().collect(),
+        }
     }
 
     /// Revokes as `order` says, for good: it is on disk when this returns. Blocks on files.
@@ -133,7 +147,8 @@ impl Revocations {
         order.check(issuers).map_err(OrderFault::Mistake)?;
         let ordered = Ordered::new(order, by, now).map_err(OrderFault::Mistake)?;
         let mut lists = self.lists();
-        let mut next: Vec<Ordered> = lists.ordered.iter().filter(|old| old.is_needed(now)).cloned().collect();
+        let mut next: Vec<Ordered> =
+            lists.ordered.iter().filter(|old| old.entry.is_needed(now)).cloned().collect();
         if next.len() >= ORDERED_MAX {
             return Err(OrderFault::Full);
         }

@@ -107,12 +107,26 @@ fn an_order_outlives_a_restart_and_a_lifted_one_does_not() {
     let order = entry(json!({"client": {"issuer": "retail", "client_id": "acme"}}));
     let ordered = first.order(order, "alice", &["retail"], now()).unwrap();
     assert!(first.holds(&shown(), now()) && open().holds(&shown(), now()));
-    assert_eq!(open().ordered(), std::slice::from_ref(&ordered));
+    assert_eq!(open().in_force(now()).revocations, std::slice::from_ref(&ordered));
     assert!(first.rewrite(Some(Vec::new())) && !first.rewrite(Some(Vec::new())));
     assert!(first.holds(&shown(), now()), "the file takes no order back");
     assert_eq!(first.lift("another").unwrap(), None);
     assert_eq!(first.lift(&ordered.id).unwrap(), Some(ordered));
     assert!(!first.holds(&shown(), now()) && !open().holds(&shown(), now()));
+}
+
+#[test]
+fn what_has_ended_by_itself_is_not_in_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let until = |until: &str| {
+        entry(json!({"issuer": "retail", "issued_before": "2026-01-01T00:00:00Z", "until": until}))
+    };
+    let (ended, lasting) = (until("2020-01-01T00:00:00Z"), until("2999-01-01T00:00:00Z"));
+    let written = Some(vec![ended.clone(), lasting.clone()]);
+    let own = Revocations::open(written, folder.path().join("revocations.json")).unwrap();
+    own.order(ended, "alice", &["retail"], now()).unwrap();
+    let lasting_order = own.order(lasting.clone(), "bob", &["retail"], now()).unwrap();
+    assert_eq!(own.in_force(now()), InForce { revocations: vec![lasting_order], written: vec![lasting] });
 }
 
 #[test]
