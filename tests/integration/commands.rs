@@ -170,6 +170,70 @@ async fn explain_says_what_would_happen_to_an_order_and_why() {
 }
 
 #[tokio::test]
+async fn explain_says_to_what_a_token_must_be_bound_and_judges_it() {
+    let world = World::new().await;
+    let orders = "--caller acme-marketplace --path /orders/v2/orders/S00042 --scope orders:read";
+    let bearer = "of acme-marketplace: a token that is bound to nothing will do";
+    let life = "of acme-marketplace: a token that lives 12h at most, as callers.yaml asks of its kind";
+    explained(&world, orders, true, &[bearer, life]).await;
+    // The operation asks for one of the two, and the caller's proof for a key.
+    world.folder.replace(
+        "contracts/orders/v2/openapi.yaml",
+        "\nx-gateway:\n",
+        "\nx-gateway:\n  token_binding: either\n",
+    );
+    let proof = "token: { issuer: retail, client_id: acme-marketplace";
+    world.folder.replace("policies/callers.yaml", proof, &format!("{proof}, bound: dpop"));
+    let asked = [
+        "a token bound to a key (DPoP, RFC 9449), as its proof in callers.yaml asks",
+        "a token bound to the client certificate (RFC 8705) or a key (DPoP, RFC 9449), as the operation asks",
+    ];
+    explained(&world, orders, false, &[asked[0], asked[1], "401 token-binding-required"]).await;
+    explained(&world, &format!("{orders} --bound dpop"), true, &asked).await;
+    let bound = format!("{orders} --bound certificate");
+    explained(&world, &bound, false, &["401 token-binding)"]).await;
+    explained(&world, &format!("{bound} --certificate"), false, &["401 token-binding-required"]).await;
+    explained(&world, &format!("{bound} --bound dpop --certificate"), true, &asked).await;
+    // The same is asked of whoever calls, told by kind.
+    let anyone = "--path /orders/v2/orders/S00042";
+    explained(&world, anyone, false, &["of a bot: a token bound to the client certificate (RFC 8705) or"])
+        .await;
+}
+
+#[tokio::test]
+async fn explain_says_how_a_person_must_have_signed_in_and_judges_it() {
+    let world = World::new().await;
+    let customer = "--caller customer-service --path /customers/v1/customers/C10042 --scope customers:read \
+                    --certificate --address 10.20.0.7";
+    let of_kind =
+        "a sign-in by all of mfa (amr), 12h ago at most (auth_time), as callers.yaml asks of its kind";
+    let people = "serves person (people only)";
+    explained(&world, customer, false, &[of_kind, people, "sign-in    REFUSED", "401 sign-in-insufficient"])
+        .await;
+    explained(&world, &format!("{customer} --amr pwd --amr mfa --signed-in 11h"), true, &[of_kind, people])
+        .await;
+    explained(&world, &format!("{customer} --amr mfa --signed-in 13h"), false, &["sign-in    REFUSED"]).await;
+    let kinds = "  kinds: [person]\n";
+    let asked = format!("{kinds}  sign_in: {{ acr: [high, higher], age_max: 10m }}\n");
+    world.folder.replace("contracts/customers/v1/openapi.yaml", kinds, &asked);
+    let of_operation =
+        "a sign-in in one of the ways high, higher (acr), 10m ago at most (auth_time), as the operation asks";
+    explained(&world, "--path /customers/v1/customers/C10042", false, &[of_kind, of_operation]).await;
+    let signed_in = format!("{customer} --amr mfa --signed-in 9m");
+    explained(&world, &signed_in, false, &[of_operation, "sign-in    REFUSED"]).await;
+    explained(&world, &format!("{signed_in} --acr high"), true, &[of_kind, of_operation]).await;
+    // Machines are not asked, whatever the operation asks of persons.
+    let both = "kinds: [partner, service, person]";
+    world.folder.replace(
+        "contracts/orders/v2/openapi.yaml",
+        both,
+        &format!("{both}\n        sign_in: {{ amr: [hwk] }}"),
+    );
+    let bot = "--caller acme-marketplace --path /orders/v2/orders/S00042 --scope orders:read";
+    explained(&world, bot, true, &["machines"]).await;
+}
+
+#[tokio::test]
 async fn explain_names_the_step_that_refuses() {
     let world = World::new().await;
     let acme = "--caller acme-marketplace --path";
@@ -199,7 +263,7 @@ async fn explain_names_the_step_that_refuses() {
         (
             "--caller reconciliation-bot --path /stock/v1/levels/MUG-0042/BER-01 --method PUT --certificate"
                 .to_owned(),
-            "kind       REFUSED: serves service, not bot",
+            "kind       REFUSED: serves service (machines only), not bot",
         ),
         ("--caller acme --path /orders/v2/orders/S00042".to_owned(), "acme-marketplace"),
     ] {
@@ -256,6 +320,13 @@ async fn every_command_says_what_it_is_for() {
         &["audit", "verify"],
         &["audit", "query"],
         &["audit", "key"],
+        &["revoke"],
+        &["revoke", "token"],
+        &["revoke", "client"],
+        &["revoke", "subject"],
+        &["revoke", "all"],
+        &["revoke", "list"],
+        &["revoke", "lift"],
     ] {
         let help = run(&[command, &["--help"]].concat()).await;
         assert!(help.success, "{command:?}");

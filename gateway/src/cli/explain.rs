@@ -1,6 +1,8 @@
 //! `gateway explain`: what would happen to a request, step by step, and why? Nothing is sent.
 
+mod assurance;
 mod lifecycle;
+mod request;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,14 +16,15 @@ use http::{HeaderName, HeaderValue, Method, Request};
 use jiff::Timestamp;
 
 use super::Settings;
-use crate::contract::{self, Matched, Operation, RequestFault, Target, Violations};
-use crate::identity::{CallerProfile, Kind};
+use crate::contract::{self, Matched, Operation, Target};
+use crate::identity::{CallerProfile, Demand, Kind};
 use crate::policy::{
     CertificateFacts, Circumstances, ClaimValue, Deprecation, Explanation, Outcome, Principal, TokenFacts,
     Verdict,
 };
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::Metrics;
+use assurance::Assurance;
 
 /// Say step by step what the gateway would do with a request, and why.
 ///
@@ -45,6 +48,8 @@ pub(super) struct Explain {
     /// That the caller shows its client certificate.
     #[arg(long)]
     certificate: bool,
+    #[command(flatten)]
+    assurance: Assurance,
     /// A claim of the token that policies use: name=value
     #[arg(long = "claim", value_parser = pair)]
     claims: Vec<(String, String)>,
@@ -96,13 +101,16 @@ impl Explain {
         let operation = matched.operation();
         say("match", &format!("{} ({} {})", operation.name(), operation.method(), operation.template()));
         lifecycle::comes(snapshot, &matched, now)?;
-        let profile = self.identify(snapshot, operation)?;
+        let profile = self.identify(snapshot, operation, route.demand())?;
         lifecycle::stays(snapshot, &matched, profile, self.address, now)?;
-        self.kind(profile, operation)?;
+        serves(profile, operation)?;
         self.scopes(operation)?;
+        let person = profile.filter(|_| !operation.security().is_empty());
+        let token = self.is_asked_for_its_token(route.demand());
+        self.assurance.check_sign_in(snapshot.identities(), person, route.demand(), token, self.now())?;
         self.authorise(snapshot, &matched, &target, profile)?;
         limits(snapshot, &route, profile);
-        check(operation, &matched, &target, (&parts, &body), now)?;
+        request::check(operation, &matched, &target, (&parts, &body), now)?;
         upstream(&route, &target);
         Ok(())
     }
@@ -139,6 +147,7 @@ impl Explain {
         &self,
         snapshot: &'s Snapshot,
         operation: &Operation,
+        demand: &Demand,
     ) -> Result<Option<&'s CallerProfile>, Refused> {
         let asked: Vec<String> = operation.security().iter().map(alternative).collect();
         let asked = if asked.is_empty() { "nothing: it is public".to_owned() } else { asked.join(", or ") };
@@ -158,6 +167,8 @@ impl Explain {
                 Some(&**profile)
             }
         };
+        let identities = snapshot.identities();
+        assurance::tell(identities, profile, operation.settings().kinds.iter().map(kind), demand);
         let shown = |requirement: &contract::Requirement| {
             (requirement.token.is_none() || self.has_token())
                 && (!requirement.certificate || self.certificate)
@@ -169,6 +180,9 @@ impl Explain {
             let who =
                 profile.map_or_else(|| "anonymous".to_owned(), |p| format!("{} ({})", p.id, p.kind.as_str()));
             say("", &format!("{who}, with {}", self.proofs()));
+            if let Some(profile) = profile.filter(|_| self.is_asked_for_its_token(demand)) {
+                self.assurance.check_binding(identities, profile, demand, self.certificate)?;
+            }
             return Ok(profile);
         }
         Err(refuse(
@@ -177,8 +191,13 @@ impl Explain {
         ))
     }
 
+    /// Whether there is a token, and anybody looks at it.
+    fn is_asked_for_its_token(&self, demand: &Demand) -> bool {
+        self.has_token() && demand.asked.iter().any(|one| one.token)
+    }
+
     fn has_token(&self) -> bool {
-        !self.scopes.is_empty() || !self.claims.is_empty()
+        !self.scopes.is_empty() || !self.claims.is_empty() || self.assurance.is_of_a_token()
     }
 
     fn proofs(&self) -> &'static str {
@@ -187,24 +206,6 @@ impl Explain {
             (true, false) => "a token",
             (false, true) => "a certificate",
             (false, false) => "no proof",
-        }
-    }
-
-    fn kind(&self, profile: Option<&CallerProfile>, operation: &Operation) -> Result<(), Refused> {
-        let served: Vec<&str> = operation.settings().kinds.iter().map(word).collect();
-        match profile {
-            Some(profile) if !served.contains(&profile.kind.as_str()) => {
-                let message = format!(
-                    "serves {}, not {} (403 kind-not-served)",
-                    served.join(", "),
-                    profile.kind.as_str()
-                );
-                Err(refuse("kind", &message))
-            }
-            _ => {
-                say("kind", &format!("serves {}", served.join(", ")));
-                Ok(())
-            }
         }
     }
 
@@ -259,6 +260,29 @@ impl Explain {
     }
 }
 
+fn serves(profile: Option<&CallerProfile>, operation: &Operation) -> Result<(), Refused> {
+    let served: Vec<Kind> = operation.settings().kinds.iter().map(kind).collect();
+    let words = served.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ");
+    let (machines, persons) =
+        (served.iter().any(|kind| kind.is_machine()), served.iter().any(|kind| !kind.is_machine()));
+    let sort = match (machines, persons) {
+        (true, true) => "machines and people",
+        (true, false) => "machines only",
+        (false, _) => "people only",
+    };
+    match profile {
+        Some(profile) if !served.contains(&profile.kind) => {
+            let kind = profile.kind.as_str();
+            let message = format!("serves {words} ({sort}), not {kind} (403 kind-not-served)");
+            Err(refuse("kind", &message))
+        }
+        _ => {
+            say("kind", &format!("serves {words} ({sort})"));
+            Ok(())
+        }
+    }
+}
+
 fn policies(explanation: &Explanation) -> Result<(), Refused> {
     say("policies", "");
     for said in &explanation.policies {
@@ -294,58 +318,6 @@ fn limits(snapshot: &Snapshot, route: &Route, profile: Option<&CallerProfile>) {
     }
 }
 
-fn check(
-    operation: &Operation,
-    matched: &Matched,
-    target: &Target,
-    (parts, body): (&Parts, &Bytes),
-    now: Timestamp,
-) -> Result<(), Refused> {
-    let max = operation.settings().request_bytes_max;
-    if body.len() > max {
-        return Err(refuse(
-            "request",
-            &format!("the body is longer than {max} bytes (413 content-too-large)"),
-        ));
-    }
-    let checked = operation.check_request(parts, matched, target, body);
-    let used = operation.used(parts, matched, target, Some((body, checked.as_ref().ok())), now);
-    for field in used.fields().iter().filter(|field| field.is_deprecated()) {
-        let until = field.sunset().map_or_else(String::new, |sunset| format!(", sunset {sunset}"));
-        say("uses", &format!("{} {}, which is deprecated{until}", field.place().as_str(), field.name()));
-    }
-    match used.judge(checked) {
-        Ok(_) => {
-            say("request", "fits the contract");
-            Ok(())
-        }
-        Err(fault) => {
-            let refused = refuse("request", &format!("{fault} ({})", fault.reason()));
-            match &fault {
-                RequestFault::Violations(violations) => print_violations(violations),
-                RequestFault::Malformed(violation) => {
-                    say("", &format!("{}: {}", violation.location, violation.expected));
-                }
-                RequestFault::MediaType { accepted, .. } => {
-                    say("", &format!("accepted: {}", accepted.join(", ")));
-                }
-                RequestFault::NotAcceptable { offered } => {
-                    say("", &format!("offered: {}", offered.join(", ")));
-                }
-                RequestFault::Encoding { accepted } => say("", &format!("accepted: {accepted}")),
-                RequestFault::TooLarge { max } => say("", &format!("accepted: {max} bytes")),
-            }
-            Err(refused)
-        }
-    }
-}
-
-fn print_violations(violations: &Violations) {
-    for violation in violations.as_slice() {
-        say("", &format!("{}: {} ({})", violation.location, violation.expected, violation.keyword));
-    }
-}
-
 fn upstream(route: &Route, target: &Target) {
     let settings = route.operation().settings();
     let credential = route.credential().map_or("no credential", |credential| credential.name());
@@ -374,12 +346,12 @@ fn alternative(requirement: &contract::Requirement) -> String {
     }
 }
 
-const fn word(kind: contract::Kind) -> &'static str {
-    match kind {
-        contract::Kind::Partner => Kind::Partner.as_str(),
-        contract::Kind::Service => Kind::Service.as_str(),
-        contract::Kind::Bot => Kind::Bot.as_str(),
-        contract::Kind::Person => Kind::Person.as_str(),
+const fn kind(written: contract::Kind) -> Kind {
+    match written {
+        contract::Kind::Partner => Kind::Partner,
+        contract::Kind::Service => Kind::Service,
+        contract::Kind::Bot => Kind::Bot,
+        contract::Kind::Person => Kind::Person,
     }
 }
 

@@ -3,6 +3,7 @@
 //! A contract is walked object by object, each once. Findings have a rule, a place and help; of a large
 //! document as many are shown as a person reads, and all are counted. It does not know what is published.
 
+mod assurance;
 mod built_in;
 mod cover;
 mod example;
@@ -21,6 +22,7 @@ use super::publish::Name;
 use super::schemas::Schemas;
 use super::source::{At, Source};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
+use assurance::Served;
 use example::Examples;
 use rules::OwnRule;
 use walk::{Visited, Walk};
@@ -50,6 +52,7 @@ struct Looking<'l> {
     shown_max: usize,
     needed: &'l mut [bool],
     findings: Findings,
+    served: Served,
 }
 
 impl<'r> Linter<'r> {
@@ -95,6 +98,7 @@ impl<'r> Linter<'r> {
             shown_max: self.shown_max,
             needed: &mut self.needed,
             findings: Findings::default(),
+            served: Served::default(),
         }
     }
 
@@ -157,6 +161,7 @@ impl Looking<'_> {
                 examples.note(&visited);
             }
         }
+        self.assurance_of_all();
         for (at, told) in examples.unsatisfying() {
             self.built_in_finding(INVALID_EXAMPLE, &at, told);
         }
@@ -280,6 +285,94 @@ mod tests {
     fn a_contract_that_keeps_to_the_rules_has_no_findings() {
         let found = lint("3.1.0", &format!("paths:\n  /a:\n    get: {{operationId: a, {OK}}}\n"));
         assert_eq!(found, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_asked_of_tokens_and_persons_is_asked_where_it_holds() {
+        let schemes =
+            "components: {securitySchemes: {t: {type: http, scheme: bearer}, c: {type: mutualTLS}}}";
+        let mfa = "sign_in: {amr: [mfa]}";
+        for (method, security, gateway, expected) in [
+            ("get", "[{t: []}]", "{token_binding: either}".to_owned(), vec![]),
+            ("get", "[{c: []}, {t: []}]", "{token_binding: either}".to_owned(), vec![]),
+            (
+                "get",
+                "[{c: []}]",
+                "{token_binding: either}".to_owned(),
+                vec!["idle-token-binding /token_binding"],
+            ),
+            ("get", "[]", "{token_binding: either}".to_owned(), vec!["idle-token-binding /token_binding"]),
+            ("get", "[{t: []}]", format!("{{{mfa}}}"), vec!["idle-sign-in /sign_in"]),
+            ("get", "[{t: []}]", format!("{{kinds: [bot], {mfa}}}"), vec!["idle-sign-in /sign_in"]),
+            ("get", "[{t: []}]", format!("{{kinds: [bot, person], {mfa}}}"), vec![]),
+            ("get", "[{c: []}]", format!("{{kinds: [person], {mfa}}}"), vec!["idle-sign-in /sign_in"]),
+            ("get", "[{t: []}]", "{kinds: [person]}".to_owned(), vec![]),
+            ("post", "[{t: []}]", "{kinds: [person]}".to_owned(), vec!["missing-sign-in "]),
+            ("post", "[{t: []}]", format!("{{kinds: [person], {mfa}}}"), vec![]),
+            ("post", "[{c: []}]", "{kinds: [person]}".to_owned(), vec![]),
+            ("post", "[{t: []}]", "{kinds: [bot]}".to_owned(), vec![]),
+        ] {
+            let operation = format!("{{operationId: a, {OK}, security: {security}, x-gateway: {gateway}}}");
+            let found = lint("3.1.0", &format!("paths:\n  /a:\n    {method}: {operation}\n{schemes}\n"));
+            let place = format!("#/paths/~1a/{method}");
+            let found: Vec<String> = found
+                .iter()
+                .map(|one| one.replace(&format!("{place}/x-gateway"), "").replace(&place, ""))
+                .collect();
+            assert_eq!(found, expected, "{method} {security} {gateway}");
+        }
+    }
+
+    #[test]
+    fn what_a_contract_asks_for_all_its_operations_is_asked_of_one_at_least() {
+        let text = |kinds: &str, security: &str| {
+            format!(
+                "openapi: 3.1.0
+info: {{title: Sample, version: '1'}}
+servers: [{{url: 'https://api.example/api/v1'}}]
+security: [{security}]
+x-gateway: {{upstream: backend, token_binding: dpop, sign_in: {{amr: [mfa]}}}}
+paths:
+  /a:
+    get: {{operationId: a, {OK}}}
+  /b:
+    post: {{operationId: b, {OK}, x-gateway: {{kinds: [{kinds}]}}}}
+components: {{securitySchemes: {{t: {{type: http, scheme: bearer}}, c: {{type: mutualTLS}}}}}}
+"
+            )
+        };
+        for (kinds, security, expected) in [
+            ("person", "{t: []}", vec![]),
+            ("bot", "{t: []}", vec!["idle-sign-in #/x-gateway/sign_in"]),
+            (
+                "person",
+                "{c: []}",
+                vec!["idle-token-binding #/x-gateway/token_binding", "idle-sign-in #/x-gateway/sign_in"],
+            ),
+        ] {
+            let (found, _) = lint_with(&Rules::default(), &[("openapi.yaml", &text(kinds, security))]);
+            let mut found: Vec<String> =
+                found.shown().iter().map(|one| format!("{} {}", one.rule, one.pointer)).collect();
+            found.sort_by_key(|one| std::cmp::Reverse(one.clone()));
+            assert_eq!(found, expected, "{kinds} {security}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_asked_of_nobody_is_a_finding_with_its_place() {
+        for (gateway, place) in [
+            ("{token_binding: bearer}", ":8:"),
+            ("{sign_in: {age_max: -5m}}", ":8:"),
+            ("{kinds: [person], sign_in: {age_max: 0s}}", "nobody has signed in at this very moment"),
+            ("{kinds: [person], sign_in: {acr: ['a b']}}", "a challenge could not tell this word"),
+        ] {
+            let operation = format!("{{operationId: a, {OK}, x-gateway: {gateway}}}");
+            let text = format!("openapi: 3.1.0{HEAD}paths:\n  /a:\n    get: {operation}\n");
+            let (found, _) = lint_with(&Rules::default(), &[("openapi.yaml", &text)]);
+            let one = found.shown().iter().find(|one| one.rule == "load").expect("a finding");
+            assert_eq!(one.level, Level::Error);
+            assert!(one.diagnostic.to_string().contains(place), "{gateway}: {}", one.diagnostic);
+        }
     }
 
     #[test]

@@ -151,6 +151,8 @@ impl Reader<'_> {
         if self.source.value(&settings).is_some() {
             self.defaults = self.mistakes.keep(self.source.part(&settings)).unwrap_or_default();
         }
+        let sign_in = self.defaults.sign_in.clone();
+        self.sign_in(&settings, sign_in.as_ref());
         let written = self.defaults.lifecycle.take();
         let owner = format!("{api}.{version}");
         let above = Lifecycle::default();

@@ -179,7 +179,7 @@ pub(super) struct WrittenSettings {
     /// `either`. A caller's own rule in `callers.yaml` holds as well.
     token_binding: Option<TokenBinding>,
     /// How a person must have signed in: others are asked to sign in again, and how.
-    sign_in: Option<SignIn>,
+    pub(super) sign_in: Option<SignIn>,
     /// What one call takes from the caller's rate plan.
     cost: Option<NonZeroU32>,
     /// Limits of the operation itself.

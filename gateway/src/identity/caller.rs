@@ -14,11 +14,12 @@ use crate::revocation::Revocations;
 use super::authorization;
 use super::callers::{CallerProfile, Callers, Found, FoundToken, Kind};
 use super::certificate::ClientCertificate;
+use super::demand::{Asked, Demand};
 use super::dpop::{Dpop, NotTaken};
 use super::error::{IdentityError, Stranger};
 use super::origin::Origin;
-use super::possession::{self, Bound, PossessionFault};
-use super::sign_in::SignIn;
+use super::possession::{self, PossessionFault};
+use super::sign_in::{SignIn, SignedIn};
 use super::token::{Issuers, Token, TokenFault};
 
 /// Everything by which callers of one snapshot are told.
@@ -30,17 +31,6 @@ pub struct Identities {
     dpop: Dpop,
 }
 
-/// What an operation asks of whoever calls it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Demand {
-    /// The proofs: one of these alternatives.
-    pub asked: Vec<Asked>,
-    /// What a token must be bound to, whoever's it is.
-    pub bound: Option<Bound>,
-    /// How a person must have signed in.
-    pub sign_in: Option<SignIn>,
-}
-
 /// How a request came.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Connected<'a> {
@@ -48,15 +38,6 @@ pub struct Connected<'a> {
     pub certificate: Option<&'a Arc<ClientCertificate>>,
     /// Where it was sent, if that is a place which its listener serves; only proofs of possession ask for it.
     pub origin: Option<&'a Origin>,
-}
-
-/// One alternative of what an operation asks for. Both may be asked for; neither is an open operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Asked {
-    /// An access token.
-    pub token: bool,
-    /// A client certificate.
-    pub certificate: bool,
 }
 
 /// Proof that a request's caller is known, or that the operation is open to everybody.
@@ -206,8 +187,7 @@ impl Identities {
         let asked = demand.asked.as_slice();
         let asks_token = asked.iter().any(|one| one.token);
         let asks_certificate = asked.iter().any(|one| one.certificate);
-        let borne =
-            if asks_token { self.by_token(demand.bound, request, connected, now).await? } else { None };
+        let borne = if asks_token { self.by_token(demand, request, connected, now).await? } else { None };
         // A certificate nobody asks for cannot identify, but must not be that of another than the token's.
         let held = if asks_certificate || borne.is_some() {
             self.by_certificate(connected.certificate, now)?
@@ -241,19 +221,18 @@ impl Identities {
     /// # Errors
     /// It has not, or shows no token that says how.
     pub fn signed_in(&self, caller: &Caller, demand: &Demand, now: Timestamp) -> Result<(), IdentityError> {
-        let Some(kind) = caller.kind().filter(|kind| !kind.is_machine()) else { return Ok(()) };
-        let of_kind = self.callers.of_kind(kind).and_then(|rules| rules.sign_in.as_ref());
-        let is_met = |sign_in: &&SignIn| caller.token().is_some_and(|token| sign_in.is_met_by(token, now));
-        let demanded = demand.sign_in.as_ref().into_iter().chain(of_kind);
-        match demanded.into_iter().find(|sign_in| !is_met(sign_in)) {
-            Some(unmet) => Err(IdentityError::SignIn(unmet.clone())),
+        let Some(kind) = caller.kind() else { return Ok(()) };
+        let signed_in = caller.token().map(|token| SignedIn::by(token));
+        let is_met = |asked: &SignIn| signed_in.as_ref().is_some_and(|how| asked.is_met_by(how, now));
+        match self.sign_ins(kind, demand).find(|(_, asked)| !is_met(asked)) {
+            Some((_, unmet)) => Err(IdentityError::SignIn(unmet.clone())),
             None => Ok(()),
         }
     }
 
     async fn by_token(
         &self,
-        bound: Option<Bound>,
+        demand: &Demand,
         request: &Parts,
         connected: Connected<'_>,
         now: Timestamp,
@@ -283,12 +262,11 @@ impl Identities {
         if !terms.actors.fit(&token) {
             return Err(IdentityError::Actor);
         }
-        let kind = self.callers.of_kind(profile.kind);
-        if let Some(kind) = kind {
-            kind.check_lifetime(&token).map_err(IdentityError::InvalidToken)?;
+        if let Some(rules) = self.callers.of_kind(profile.kind) {
+            rules.check_lifetime(&token).map_err(IdentityError::InvalidToken)?;
         }
-        let demanded = [terms.bound, kind.and_then(|kind| kind.bound), bound].into_iter().flatten();
-        if let Some(unmet) = demanded.into_iter().find(|bound| !bound.is_met_by(token.binding())) {
+        let mut demanded = self.bindings(profile.kind, terms.bound, demand);
+        if let Some((_, unmet)) = demanded.find(|(_, bound)| !bound.is_met_by(token.binding())) {
             return Err(IdentityError::Possession(PossessionFault::Required(unmet)));
         }
         Ok(Some(Borne { profile, token, next_nonce: proven.and_then(|proven| proven.next_nonce) }))

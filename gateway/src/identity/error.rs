@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::authorization::RequestFault;
-use super::caller::Asked;
 use super::callers::CallerProfile;
 use super::certificate::{ClientCertificate, UnusableCertificate};
+use super::demand::Asked;
 use super::possession::PossessionFault;
 use super::sign_in::SignIn;
 use super::token::{Token, TokenFault, Unverified};

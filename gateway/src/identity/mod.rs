@@ -13,6 +13,7 @@ mod authorization;
 mod caller;
 mod callers;
 mod certificate;
+mod demand;
 mod dpop;
 mod error;
 mod origin;
@@ -23,7 +24,7 @@ mod token;
 
 pub use attribute::AttributeValue;
 pub use authorization::{AuthScheme, RequestFault, token_of};
-pub use caller::{Asked, Caller, Connected, Demand, Identities};
+pub use caller::{Caller, Connected, Identities};
 pub use callers::{
     Actors, AnswerCheck, AnswerChecks, CallerProfile, Callers, CertificateProof, ClaimProof, Kind, KindRules,
     Proof, Terms, TokenProof,
@@ -32,12 +33,13 @@ pub use certificate::{
     CertificateFault, ClientCertificate, DnsName, SpiffeClaim, SpiffeId, UnusableCertificate,
     is_trust_domain, spiffe_claim,
 };
+pub use demand::{Asked, Asker, Demand};
 pub use dpop::{DPOP_WINDOW, DPOP_WINDOW_MAX, Dpop, DpopSettings, NoRandomness, NonceRule, ProofFault};
 pub use error::{Challenge, IdentityError, Stranger};
 pub use origin::{HTTP_PORT, HTTPS_PORT, Origin};
 pub use possession::{Bound, PossessionFault};
 pub use sharing::{Sharing, Suspicion};
-pub use sign_in::SignIn;
+pub use sign_in::{SignIn, SignedIn};
 pub use token::{
     ALGORITHMS, Actor, Algorithm, Binding, CLOCK_SKEW, CLOCK_SKEW_MAX, ClientIdClaim, FETCH_TIMEOUT,
     INTROSPECTION_CACHE, INTROSPECTION_CACHE_MAX, Introspected, IntrospectionSettings, IssuerMistake,

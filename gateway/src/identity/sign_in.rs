@@ -22,41 +22,61 @@ pub struct SignIn {
     pub age_max: Option<Duration>,
 }
 
-impl SignIn {
-    /// Whether `token` shows at `now` that its person signed in so.
+/// How somebody signed in, as far as anything says so.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SignedIn<'a> {
+    /// In which way (`acr`).
+    pub acr: Option<&'a str>,
+    /// By which means (`amr`).
+    pub amr: Vec<&'a str>,
+    /// When (`auth_time`).
+    pub at: Option<Timestamp>,
+}
+
+impl<'a> SignedIn<'a> {
+    /// How the person signed in to whom `token` was issued.
     #[must_use]
-    pub fn is_met_by(&self, token: &Token, now: Timestamp) -> bool {
-        self.way_fits(token) && self.means_fit(token) && self.is_recent(token, now)
-    }
-
-    fn way_fits(&self, token: &Token) -> bool {
-        let way = token.claim("acr").and_then(Value::as_str);
-        self.acr.is_empty() || way.is_some_and(|way| self.acr.iter().any(|wanted| wanted == way))
-    }
-
-    fn means_fit(&self, token: &Token) -> bool {
+    pub fn by(token: &'a Token) -> Self {
         let means = token.claim("amr").and_then(Value::as_array);
-        let has = |wanted: &String| means.is_some_and(|means| means.iter().any(|one| one == wanted.as_str()));
-        self.amr.iter().all(has)
+        Self {
+            acr: token.claim("acr").and_then(Value::as_str),
+            amr: means.into_iter().flatten().filter_map(Value::as_str).collect(),
+            at: token.claim("auth_time").and_then(numeric_date),
+        }
+    }
+}
+
+impl SignIn {
+    /// Whether whoever signed in so has done what is asked, at `now`.
+    #[must_use]
+    pub fn is_met_by(&self, how: &SignedIn<'_>, now: Timestamp) -> bool {
+        let in_a_way =
+            self.acr.is_empty() || how.acr.is_some_and(|way| self.acr.iter().any(|one| one == way));
+        in_a_way
+            && self.amr.iter().all(|wanted| how.amr.contains(&wanted.as_str()))
+            && self.is_recent(how, now)
     }
 
-    fn is_recent(&self, token: &Token, now: Timestamp) -> bool {
+    fn is_recent(&self, how: &SignedIn<'_>, now: Timestamp) -> bool {
         let Some(age_max) = self.age_max else { return true };
-        let Some(at) = token.claim("auth_time").and_then(numeric_date) else { return false };
+        let Some(at) = how.at else { return false };
         let age_max = SignedDuration::try_from(age_max).unwrap_or(SignedDuration::MAX);
         let skew = SignedDuration::try_from(CLOCK_SKEW).unwrap_or(SignedDuration::ZERO);
         // Nobody signs in later than now.
         now.duration_since(at) <= age_max && at.duration_since(now) <= skew
     }
 
-    /// Whether every word can stand in a challenge: RFC 9470 section 3 separates them by spaces.
+    /// Whether somebody can have signed in so, and every word can stand in a challenge: RFC 9470 section 3
+    /// separates them by spaces.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         let is_word = |word: &String| {
             !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
         };
         let says_something = !self.acr.is_empty() || !self.amr.is_empty() || self.age_max.is_some();
-        says_something && self.acr.iter().chain(&self.amr).all(is_word)
+        says_something
+            && self.age_max != Some(Duration::ZERO)
+            && self.acr.iter().chain(&self.amr).all(is_word)
     }
 }
 
@@ -101,7 +121,8 @@ mod tests {
             (&age, json!({}), false),
             (&SignIn::default(), json!({}), true),
         ] {
-            assert_eq!(asked.is_met_by(&*token(changes.clone()).await, now()), met, "{asked:?} {changes}");
+            let token = token(changes.clone()).await;
+            assert_eq!(asked.is_met_by(&SignedIn::by(&token), now()), met, "{asked:?} {changes}");
         }
     }
 
@@ -117,6 +138,10 @@ mod tests {
         ] {
             let sign_in = SignIn { acr: words(acr), amr: words(amr), age_max: None };
             assert_eq!(sign_in.is_sound(), sound, "{sign_in:?}");
+        }
+        for (seconds, sound) in [(0, false), (1, true)] {
+            let age_max = Some(Duration::from_secs(seconds));
+            assert_eq!(SignIn { age_max, ..SignIn::default() }.is_sound(), sound, "{seconds}");
         }
     }
 }

@@ -102,14 +102,12 @@ fn route(
             mistake(format!("limit `{limit}` of `{name}`: {fault}"))
         })?)),
     };
-    let sign_in = settings.sign_in.as_ref().map(sign_in);
-    if sign_in.as_ref().is_some_and(|sign_in| !sign_in.is_sound()) {
-        return Err(mistake(format!("`sign_in` of `{name}` cannot be asked of a token")).help(
-            "words of printable ASCII without spaces and quotes, at least one of `acr`, `amr`, `age_max`",
-        ));
-    }
     Ok(Route {
-        demand: Demand { asked: asked(operation), bound: settings.token_binding.map(bound), sign_in },
+        demand: Demand {
+            asked: asked(operation),
+            bound: settings.token_binding.map(bound),
+            sign_in: settings.sign_in.as_ref().map(sign_in),
+        },
         scopes: scopes(operation),
         upstream: Arc::clone(upstream),
         credential: credential.cloned(),

@@ -18,7 +18,10 @@ impl Looking<'_> {
         let at = &visited.at;
         match visited.object {
             Object::Document => self.document(at),
-            Object::Operation => self.operation(visited),
+            Object::Operation => {
+                self.operation(visited);
+                self.assurance(visited);
+            }
             Object::Parameter => self.parameter(at),
             Object::SecurityScheme => self.security_scheme(at),
             Object::Schema => self.schema(visited, cover),

@@ -60,6 +60,15 @@ rules! {
     MISSING_SECURITY: "missing-security", Error,
         "Every operation says who may call it.",
         "add `security`, here or at the root; `security: []` makes the operation public";
+    IDLE_TOKEN_BINDING: "idle-token-binding", Error,
+        "`token_binding` is asked for only where a token is.",
+        "ask for a token in `security`, or remove `token_binding`: whoever reads it believes the operation safer than it is";
+    IDLE_SIGN_IN: "idle-sign-in", Error,
+        "`sign_in` is asked for only where persons are served, by a token that can say how they signed in.",
+        "add `person` to `kinds` and ask for a token in `security`, or remove `sign_in`: machines are never asked";
+    MISSING_SIGN_IN: "missing-sign-in", Warning,
+        "An operation by which persons change something says how they must have signed in. Off is right where `kinds` in `callers.yaml` asks it of every person.",
+        "add `x-gateway: { sign_in: { amr: [mfa], age_max: 12h } }`, here or at the root, or switch the rule off where `kinds.person.sign_in` in `callers.yaml` asks for it";
     WILDCARD_SCOPE: "wildcard-scope", Error,
         "No scope stands for all scopes.",
         "name each scope that is meant: a token with a wildcard opens what nobody thought of";

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::Method;
 use serde_json::Value;
 
+use super::super::assurance::{NotAskable, SignIn};
 use super::super::lifecycle::Lifecycle;
 use super::super::media::MediaRange;
 use super::super::operation::{Contract, Operation};
@@ -145,6 +146,15 @@ impl Reader<'_> {
         }
     }
 
+    /// Tells what the `x-gateway` at `at` asks of persons and can be asked of nobody.
+    pub(super) fn sign_in(&mut self, at: &At, written: Option<&SignIn>) {
+        if let Some(NotAskable { key, why, help }) = written.and_then(SignIn::not_askable) {
+            let at = at.key("sign_in");
+            let at = key.map_or_else(|| at.clone(), |key| at.key(key));
+            self.mistakes.push(self.source.error(&at, why).help(help));
+        }
+    }
+
     fn settings(&mut self, described: &Described<'_>, contract: &Contract) -> (Option<Settings>, Lifecycle) {
         let at = described.at.key("x-gateway");
         let mut written: WrittenSettings = match (self.source.value(&at), self.missing) {
@@ -160,6 +170,7 @@ impl Reader<'_> {
             let told = "`insecure_backtracking_patterns` stands at the root, for the whole contract";
             self.mistakes.push(self.source.error(&at, told));
         }
+        self.sign_in(&at, written.sign_in.as_ref());
         if written.versioning.is_some() {
             let told = "`versioning` stands at the root, for the whole contract";
             self.mistakes.push(self.source.error(&at.key("versioning"), told));
