@@ -173,6 +173,7 @@ fn issuers(snapshot: &Snapshot, now: Timestamp) -> Vec<IssuerStatus> {
     ages.into_iter()
         .map(|issuer| IssuerStatus {
             name: issuer.issuer,
+            issuer: issuer.iss,
             keys: issuer.keys,
             age_s: issuer.age.map(|age| age.as_secs()),
             last_error: issuer.last_fault,

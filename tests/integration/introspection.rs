@@ -252,11 +252,11 @@ async fn without_keys(more: Value) -> World {
 #[tokio::test]
 async fn an_issuer_without_keys_serves_opaque_tokens_and_refuses_what_it_signed() {
     let world = without_keys(json!({})).await;
-    world.issuer.knows("at-1", &world.mint("acme-marketplace"));
+    world.issuer.knows(TOKEN, &world.mint("acme-marketplace"));
     let gateway = Gateway::start(&world).await;
     let client = gateway.client().build();
     assert_eq!(gateway.admin_page("/health/ready").await.status, StatusCode::OK, "no keys are waited for");
-    assert_eq!(get(&client, "at-1").await.status, StatusCode::OK);
+    assert_eq!(get(&client, TOKEN).await.status, StatusCode::OK);
     let (sent, questions) = (world.odoo.seen().len(), asked(&world));
     let refused = get(&client, &world.mint("acme-marketplace").sign()).await;
     assert_eq!((refused.status, problem(&refused).as_str()), (StatusCode::UNAUTHORIZED, "invalid-token"));

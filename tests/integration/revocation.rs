@@ -243,6 +243,40 @@ async fn security_people_revoke_see_and_lift_by_a_command() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_found_is_revoked_by_what_it_says_and_is_shown_nowhere() {
+    let world = World::new().await;
+    let gateway = Gateway::start(&world).await;
+    let client = gateway.client().build();
+    let (found, other) = (
+        world.mint("acme-marketplace").claim("jti", "found-1").sign(),
+        world.mint("acme-marketplace").sign(),
+    );
+    assert_eq!(status(&client, &found).await, StatusCode::OK);
+    let why = ["--reason", "seen in a chat", "--by", "alice"];
+    let revoked = async |text: &str| {
+        world.folder.write("found.jwt", &format!("{text}\n"));
+        let file = world.folder.join("found.jwt").to_string_lossy().into_owned();
+        revoke(&gateway, &[&["token", "--in", &file][..], &why].concat()).await
+    };
+    let told = revoked(&found).await;
+    assert!(told.success && told.output.starts_with("revoked: the token found-1 of retail\n"), "{told:?}");
+    assert!(
+        !told.output.contains(&found) && !told.output.contains("until it is lifted"),
+        "it ends with the token: {told:?}"
+    );
+    is_refused(&world, &gateway, &found).await;
+    assert_eq!(status(&client, &other).await, StatusCode::OK);
+
+    let strange = world.mint("acme-marketplace").claim("iss", "https://elsewhere.example").sign();
+    for (text, said) in [(strange.as_str(), "it opens nothing here"), ("opaque-1", "gateway audit query")] {
+        let told = revoked(text).await;
+        assert!(told.code == Some(1) && told.errors.contains(said), "{told:?}");
+        assert!(!told.errors.contains(text), "{told:?}");
+    }
+    assert_eq!(gateway.status().await["revocations"], json!({"written": 0, "ordered": 1}));
+}
+
+#[tokio::test]
 async fn an_order_by_command_that_is_not_carried_out_says_so_and_ends_otherwise() {
     let world = World::new().await;
     let gateway = Gateway::start_on_a_limited_disk(&world).await;
@@ -253,6 +287,10 @@ async fn an_order_by_command_that_is_not_carried_out_says_so_and_ends_otherwise(
         (&["all"], 1, "needs `issued_before`"),
         (&["client", "x", "--issuer", "retial"], 1, "no such issuer"),
         (&["client", ""], 1, "1 to 200 characters"),
+        (&["client", "x", "--until", "2020-01-01T00:00:00Z"], 1, "`until` is over"),
+        (&["token"], 2, "<JTI>"),
+        (&["token", "x", "--in", "-"], 2, "--in"),
+        (&["token", "--in", "/nowhere/found.jwt"], 1, "/nowhere/found.jwt: entity not found"),
         (&["client", "x", "--issued-before", "yesterday"], 2, "--issued-before"),
     ] {
         let more: &[&str] = if arguments[0] == "lift" { &[] } else { &why };

@@ -111,6 +111,8 @@ pub struct BrownoutStatus {
 pub struct IssuerStatus {
     /// Its name in gateway.yaml.
     pub name: String,
+    /// The `iss` of its tokens.
+    pub issuer: String,
     /// How many of its keys are known; null where it has none here, because it is asked about its tokens.
     pub keys: Option<usize>,
     /// Seconds since they were fetched, if they ever were.

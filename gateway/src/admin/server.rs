@@ -134,6 +134,7 @@ mod tests {
             insecure: Vec::new(),
             issuers: vec![IssuerStatus {
                 name: "main".to_owned(),
+                issuer: "https://login.example".to_owned(),
                 keys: Some(2),
                 age_s: Some(3),
                 last_error: None,

@@ -1,7 +1,9 @@
 //! `gateway revoke`: who is to be shut out of a running gateway, from this second on?
 
+mod leaked;
 mod list;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -11,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::Format;
 use super::admin::{Running, Undone};
+use leaked::Leaked;
 
 /// Orders to a running gateway about who is shut out.
 #[derive(Debug, Subcommand)]
@@ -18,9 +21,13 @@ use super::admin::{Running, Undone};
 pub(super) enum Revoke {
     /// One token, by its id: the `jti` in it, which is `token_id` in the records of the audit log.
     Token {
-        /// The token's `jti`. Never the token itself.
-        #[arg(value_name = "JTI")]
-        id: String,
+        /// The token's `jti`. Never the token itself: see --in.
+        #[arg(value_name = "JTI", required_unless_present = "file", conflicts_with = "file")]
+        id: Option<String>,
+        /// The file in which the token itself is, or `-` for standard input: its id, its issuer and its end are
+        /// read from it, and nothing of it is printed or sent but these.
+        #[arg(long = "in", value_name = "FILE", conflicts_with = "issuer")]
+        file: Option<PathBuf>,
         #[command(flatten)]
         order: Order,
     },
@@ -63,8 +70,8 @@ pub(super) struct Order {
     /// Who orders it.
     #[arg(long, value_name = "NAME", env = "USER", hide_env_values = true)]
     by: String,
-    /// Only tokens issued before this time, and those that do not say when: 2026-11-29T08:00:00Z, or `now`. Whoever
-    /// signs in anew is served.
+    /// Only tokens issued before this time, and those that do not say when: 2026-11-29T08:00:00Z, or `now`
+    /// by the clock of this machine. Whoever gets a new token is served.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     issued_before: Option<Timestamp>,
     /// From when on the order is not needed, such as the token's own end: 2026-11-30T08:00:00Z
@@ -87,10 +94,11 @@ enum Named<'a> {
 
 impl Revoke {
     pub(super) fn run(self) -> ExitCode {
-        let done = match &self {
-            Self::Token { id, order } => order.give(&Named::Token(id)),
-            Self::Client { id, order } => order.give(&Named::Client(id)),
-            Self::Subject { id, order } => order.give(&Named::Subject(id)),
+        let done = match self {
+            Self::Token { id: Some(id), order, .. } => order.give(&Named::Token(&id)),
+            Self::Token { id: None, file, order } => order.give_what_is_in(file.as_deref()),
+            Self::Client { id, order } => order.give(&Named::Client(&id)),
+            Self::Subject { id, order } => order.give(&Named::Subject(&id)),
             Self::All { order } => order.give(&Named::All),
             Self::List(list) => list.run(),
             Self::Lift(lift) => lift.run(),
@@ -110,6 +118,22 @@ impl Revoke {
 }
 
 impl Order {
+    /// Revokes the token in a file.
+    fn give_what_is_in(mut self, file: Option<&Path>) -> Result<(), Undone> {
+        let found = Leaked::read(file.unwrap_or_else(|| Path::new("-"))).map_err(Undone::Refused)?;
+        let status = self.running.ask("/status")?;
+        let issuers = status.get("issuers").and_then(Value::as_array);
+        let own = issuers.into_iter().flatten().find(|issuer| text(issuer, "issuer") == found.issuer);
+        let Some(own) = own else {
+            let told =
+                "the token is of an issuer whose tokens this gateway does not take: it opens nothing here";
+            return Err(Undone::Refused(told.to_owned()));
+        };
+        self.issuer = Some(text(own, "name").to_owned());
+        self.until = self.until.or(found.over);
+        self.give(&Named::Token(&found.id))
+    }
+
     fn give(&self, named: &Named<'_>) -> Result<(), Undone> {
         let issuer = match &self.issuer {
             Some(issuer) => issuer.clone(),
@@ -187,6 +211,8 @@ const EXAMPLES: &str = "\
 Examples:
   gateway revoke token 01977f6e-5d4c-7000-8000-5f2f6f3a9b11 --reason 'found in a public repository'
       one token; a record of the audit log names it as caller.token_id
+  gateway revoke token --in - --reason 'found in a public repository' < found.jwt
+      the token that was found, without a trace of it in the shell
   gateway revoke client bazaar --issued-before now --reason 'their laptop was stolen'
       what the client holds now; what it is issued from now on is good
   gateway revoke subject 8812 --reason 'left the company'

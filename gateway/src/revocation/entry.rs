@@ -104,6 +104,9 @@ pub enum EntryMistake {
     /// It names no issuer of `gateway.yaml`.
     #[error("there is no such issuer in gateway.yaml")]
     Issuer,
+    /// It would revoke nothing: its time is over.
+    #[error("`until` is over: the order would hold for nobody")]
+    Over,
     /// A text that is needed is empty or endless.
     #[error("a name, `reason` and `by` have 1 to 200 characters and no line ends")]
     Text,

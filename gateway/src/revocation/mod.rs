@@ -145,6 +145,10 @@ impl Revocations {
         now: Timestamp,
     ) -> Result<Ordered, OrderFault> {
         order.check(issuers).map_err(OrderFault::Mistake)?;
+        // Whoever orders it believes that it holds. In the file such an entry is one that may be removed.
+        if !order.is_needed(now) {
+            return Err(OrderFault::Mistake(EntryMistake::Over));
+        }
         let ordered = Ordered::new(order, by, now).map_err(OrderFault::Mistake)?;
         let mut lists = self.lists();
         let mut next: Vec<Ordered> =

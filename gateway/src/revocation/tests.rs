@@ -124,7 +124,12 @@ fn what_has_ended_by_itself_is_not_in_force() {
     let (ended, lasting) = (until("2020-01-01T00:00:00Z"), until("2999-01-01T00:00:00Z"));
     let written = Some(vec![ended.clone(), lasting.clone()]);
     let own = Revocations::open(written, folder.path().join("revocations.json")).unwrap();
-    own.order(ended, "alice", &["retail"], now()).unwrap();
+    let earlier = "2019-01-01T00:00:00Z".parse().unwrap();
+    own.order(ended.clone(), "alice", &["retail"], earlier).unwrap();
+    assert_eq!(own.in_force(earlier).revocations.len(), 1);
+    // Ordered now it would hold for nobody, and whoever orders it would not know.
+    let refused = own.order(ended, "alice", &["retail"], now());
+    assert!(matches!(refused, Err(OrderFault::Mistake(EntryMistake::Over))), "{refused:?}");
     let lasting_order = own.order(lasting.clone(), "bob", &["retail"], now()).unwrap();
     assert_eq!(own.in_force(now()), InForce { revocations: vec![lasting_order], written: vec![lasting] });
 }

@@ -85,6 +85,8 @@ pub(super) enum Wanted {
 pub struct KeyAge {
     /// The issuer's name in the configuration.
     pub issuer: String,
+    /// The `iss` of its tokens.
+    pub iss: String,
     /// How long ago the keys were fetched; nothing when there are none.
     pub age: Option<Duration>,
     /// How many keys can be used; nothing where its signatures are not verified.
@@ -172,6 +174,7 @@ impl Issuer {
         let keys = self.keys.load();
         KeyAge {
             issuer: self.settings.name.clone(),
+            iss: self.settings.issuer.clone(),
             // A clock that was set back makes no negative age.
             age: keys
                 .as_ref()
