@@ -261,9 +261,17 @@ async fn explain_names_the_step_that_refuses() {
             "carriers-stay-with-shipments",
         ),
         (
+            format!("{acme} /stock/v1/levels/MUG-0042/BER-01 --method PUT --certificate"),
+            "kind       REFUSED: serves service (machines only), not partner",
+        ),
+        (
             "--caller reconciliation-bot --path /stock/v1/levels/MUG-0042/BER-01 --method PUT --certificate"
                 .to_owned(),
-            "kind       REFUSED: serves service (machines only), not bot",
+            "reconciliation-bot is known by no certificate in callers.yaml",
+        ),
+        (
+            "--caller warehouse --path /orders/v2/orders/S00042 --scope orders:read".to_owned(),
+            "warehouse is known by no token in callers.yaml",
         ),
         ("--caller acme --path /orders/v2/orders/S00042".to_owned(), "acme-marketplace"),
     ] {

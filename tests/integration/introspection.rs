@@ -294,3 +294,17 @@ async fn an_issuer_with_neither_keys_nor_introspection_does_not_load() {
     assert!(printed.contains("nothing says how a token of this issuer is found good"), "{printed}");
     assert!(printed.contains("`keys` for JWTs, `introspection` for opaque tokens"), "{printed}");
 }
+
+#[tokio::test]
+async fn where_an_issuer_without_keys_is_asked_may_be_found_by_its_name() {
+    let mut world = without_keys(json!({})).await;
+    world.folder.settings(|settings| {
+        let asked = settings["issuers"]["retail"]["introspection"].as_object_mut().unwrap();
+        asked.remove("url");
+        asked.insert("discovery".to_owned(), json!("oauth"));
+    });
+    world.issuer.knows(TOKEN, &world.mint("acme-marketplace"));
+    let gateway = Gateway::start(&world).await;
+    assert_eq!(get(&gateway.client().build(), TOKEN).await.status, StatusCode::OK);
+    assert_eq!(world.issuer.requests(paths::JWKS), 0);
+}

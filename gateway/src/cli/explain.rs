@@ -2,6 +2,7 @@
 
 mod assurance;
 mod lifecycle;
+mod policies;
 mod request;
 
 use std::collections::BTreeMap;
@@ -17,11 +18,8 @@ use jiff::Timestamp;
 
 use super::Settings;
 use crate::contract::{self, Matched, Operation, Target};
-use crate::identity::{CallerProfile, Demand, Kind};
-use crate::policy::{
-    CertificateFacts, Circumstances, ClaimValue, Deprecation, Explanation, Outcome, Principal, TokenFacts,
-    Verdict,
-};
+use crate::identity::{CallerProfile, Demand, Kind, Proof};
+use crate::policy::{CertificateFacts, Circumstances, ClaimValue, Deprecation, Principal, TokenFacts};
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::Metrics;
 use assurance::Assurance;
@@ -104,7 +102,7 @@ impl Explain {
         let profile = self.identify(snapshot, operation, route.demand())?;
         lifecycle::stays(snapshot, &matched, profile, self.address, now)?;
         serves(profile, operation)?;
-        self.scopes(operation)?;
+        self.scopes(profile, operation)?;
         let person = profile.filter(|_| !operation.security().is_empty());
         let token = self.is_asked_for_its_token(route.demand());
         self.assurance.check_sign_in(snapshot.identities(), person, route.demand(), token, self.now())?;
@@ -169,9 +167,15 @@ impl Explain {
         };
         let identities = snapshot.identities();
         assurance::tell(identities, profile, operation.settings().kinds.iter().map(kind), demand);
+        if let Some(profile) = profile.filter(|_| self.is_asked_for_its_token(demand))
+            && assurance::token_proofs(profile).next().is_none()
+        {
+            let told = format!("{} is known by no token in callers.yaml (403 caller-unknown)", profile.id);
+            return Err(refuse("", &told));
+        }
+        let certificate = self.is_known_by_its_certificate(profile);
         let shown = |requirement: &contract::Requirement| {
-            (requirement.token.is_none() || self.has_token())
-                && (!requirement.certificate || self.certificate)
+            (requirement.token.is_none() || self.has_token()) && (!requirement.certificate || certificate)
         };
         let enough = operation.security().is_empty() || operation.security().iter().any(shown);
         let proved = profile.is_some()
@@ -185,10 +189,21 @@ impl Explain {
             }
             return Ok(profile);
         }
-        Err(refuse(
-            "",
-            &format!("{} is not enough (401 or 403); see --scope and --certificate", self.proofs()),
-        ))
+        let stranger = match (profile, self.certificate && !certificate) {
+            (Some(profile), true) => {
+                format!("{} is known by no certificate in callers.yaml, and ", profile.id)
+            }
+            (Some(_), false) | (None, _) => String::new(),
+        };
+        let proofs = self.proofs();
+        let told = format!("{stranger}{proofs} is not enough (401 or 403); see --scope and --certificate");
+        Err(refuse("", &told))
+    }
+
+    /// Whether there is a certificate, and it is one by which callers are known.
+    fn is_known_by_its_certificate(&self, profile: Option<&CallerProfile>) -> bool {
+        let is_certificate = |proof: &Proof| matches!(proof, Proof::Certificate(_));
+        self.certificate && profile.is_none_or(|profile| profile.proofs.iter().any(is_certificate))
     }
 
     /// Whether there is a token, and anybody looks at it.
@@ -209,10 +224,11 @@ impl Explain {
         }
     }
 
-    fn scopes(&self, operation: &Operation) -> Result<(), Refused> {
+    fn scopes(&self, profile: Option<&CallerProfile>, operation: &Operation) -> Result<(), Refused> {
+        let certificate = self.is_known_by_its_certificate(profile);
         let present = if self.scopes.is_empty() { "none".to_owned() } else { self.scopes.join(" ") };
         let held = |requirement: &contract::Requirement| {
-            (!requirement.certificate || self.certificate)
+            (!requirement.certificate || certificate)
                 && requirement.token.as_ref().is_none_or(|wanted| {
                     self.has_token()
                         && wanted.iter().all(|scope| self.scopes.iter().any(|held| held == scope))
@@ -256,7 +272,7 @@ impl Explain {
         };
         let principal = profile.map_or(Principal::Anonymous, |profile| Principal::Caller(profile.index));
         let explanation = snapshot.policies().explain(principal, matched.index(), &circumstances);
-        policies(&explanation)
+        policies::tell(&explanation)
     }
 }
 
@@ -280,27 +296,6 @@ fn serves(profile: Option<&CallerProfile>, operation: &Operation) -> Result<(), 
             say("kind", &format!("serves {words} ({sort})"));
             Ok(())
         }
-    }
-}
-
-fn policies(explanation: &Explanation) -> Result<(), Refused> {
-    say("policies", "");
-    for said in &explanation.policies {
-        let outcome = match &said.outcome {
-            Outcome::NotApplicable => continue,
-            Outcome::Satisfied => format!("{}s", said.effect),
-            Outcome::NotSatisfied(condition) if condition.is_empty() => "does not hold".to_owned(),
-            Outcome::NotSatisfied(condition) => format!("does not hold: {condition}"),
-            Outcome::Failed(why) => format!("fails, so the request is refused: {why}"),
-        };
-        say("", &format!("{} ({} at {}) {outcome}", said.id, said.effect, said.place));
-    }
-    match &explanation.decision {
-        Verdict::Permitted(by) => {
-            say("", &format!("permitted by {}", by.join(", ")));
-            Ok(())
-        }
-        Verdict::Refused(refusal) => Err(refuse("", &format!("{refusal} (403 policy-refused)"))),
     }
 }
 

@@ -169,7 +169,8 @@ fn asked(identities: &Identities, kind: Kind, by_proof: Option<Bound>, demand: &
     told
 }
 
-fn token_proofs(profile: &CallerProfile) -> impl Iterator<Item = &TokenProof> {
+/// The tokens by which a caller is known.
+pub(super) fn token_proofs(profile: &CallerProfile) -> impl Iterator<Item = &TokenProof> {
     profile.proofs.iter().filter_map(|proof| match proof {
         Proof::Token(proof) => Some(proof),
         Proof::Certificate(_) => None,
