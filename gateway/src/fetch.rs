@@ -145,13 +145,18 @@ pub async fn send(request: RequestBuilder, bytes_max: usize) -> Result<Answer, F
     Ok(Answer { status, media_type, body })
 }
 
-/// Reads a body of no more than `bytes_max`. The length that a server tells reserves room, and is not believed.
+/// Reads a body of no more than `bytes_max`. The length that a server tells reserves room, and is not believed; one
+/// that tells of more is left at once, without the wait for bytes that nobody wants.
 ///
 /// # Errors
 /// It is larger, or ends before its end.
 pub async fn read(mut answer: Response, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, FetchFault> {
-    let told = answer.content_length().and_then(|length| usize::try_from(length).ok());
-    let mut body = Zeroizing::new(Vec::with_capacity(told.unwrap_or(BODY_BYTES).min(bytes_max)));
+    let room = match answer.content_length().map(usize::try_from) {
+        Some(Ok(told)) if told <= bytes_max => told,
+        Some(_) => return Err(FetchFault::TooLarge),
+        None => BODY_BYTES.min(bytes_max),
+    };
+    let mut body = Zeroizing::new(Vec::with_capacity(room));
     while let Some(chunk) = answer.chunk().await.map_err(|e| FetchFault::of(e, FetchFault::CutOff))? {
         let whole = body.len().saturating_add(chunk.len());
         if whole > bytes_max {
@@ -200,6 +205,44 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// What is read, up to ten bytes, from a server that sends this and then waits for its client to go.
+    async fn read_from(sent: &'static str) -> Result<String, &'static str> {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0, "a request");
+            stream.write_all(sent.as_bytes()).await.unwrap();
+            drop(stream.read_to_end(&mut Vec::new()).await);
+        });
+        let client = client(&Trust { ca: None, timeout: Duration::from_secs(20) }, None).unwrap();
+        let answer = send(client.get(url), 10).await;
+        server.await.unwrap();
+        answer.map(|answer| String::from_utf8(answer.body.to_vec()).unwrap()).map_err(|fault| fault.reason())
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_to_its_limit_and_one_that_tells_of_more_not_at_all() {
+        for (sent, read) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789", Ok("0123456789")),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n",
+                Ok("0123456789"),
+            ),
+            // No byte of it ever comes.
+            ("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n", Err("too-large")),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\n", Err("too-large")),
+            // It never ends.
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n0123456789a\r\n", Err("too-large")),
+        ] {
+            assert_eq!(read_from(sent).await, read.map(str::to_owned), "{sent:?}");
+        }
+    }
 
     #[test]
     fn what_is_trusted_comes_over_tls_or_from_this_machine() {
