@@ -2,6 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{Method, StatusCode};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use testbed::gateway::{Client, Gateway};
 use testbed::vault::{Fault, Simulation, Vault};
@@ -79,14 +80,13 @@ async fn what_is_in_hand_serves_until_its_own_limit_and_then_only_what_needs_it_
     gateway.status_that("the secret is there", |status| state(status) == "steady").await;
     for row in ["sealed", "down", "slow", "throttling", "denied", "gone", "wrong"] {
         let token = world.mint("acme-marketplace").sign();
+        let ends: Timestamp =
+            gateway.status().await["credentials"][0]["ends"].as_str().unwrap().parse().unwrap();
         let reason = set(&vault, &simulation, row, true).await;
-        let told = gateway
-            .status_that(row, |status| {
-                !status["credentials"][0]["last_error"].is_null() && state(status) != "empty"
-            })
-            .await;
-        assert_eq!(told["credentials"][0]["last_error"], reason, "{row}: {told}");
-        assert!(is_served(&client, &token).await, "{row}: what is in hand serves");
+        // A slow machine may have Vault answer too late before it answers so.
+        gateway.status_that(row, |status| status["credentials"][0]["last_error"] == reason).await;
+        let served = is_served(&client, &token).await;
+        assert!(served || Timestamp::now() >= ends, "{row}: what is in hand serves until {ends}");
         assert_eq!(last_shown(&world), format!("Bearer {KEY}"), "{row}");
 
         let told = gateway.status_that("it has ended", |status| state(status) == "empty").await;
