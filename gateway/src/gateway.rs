@@ -57,6 +57,7 @@ impl Gateway {
         let (limits, node) = (settings.limits, settings.node.clone());
         let usage = Usage::new(settings.usage.clone());
         metrics.snapshot(&snapshot.id().to_string(), snapshot.loaded_at());
+        snapshot.serve();
         Self {
             unmatched: metrics.no_operation(),
             keyring: Arc::clone(snapshot.keyring()),
@@ -87,6 +88,7 @@ impl Gateway {
     pub fn swap(&self, snapshot: Snapshot) {
         self.metrics.snapshot(&snapshot.id().to_string(), snapshot.loaded_at());
         self.metrics.reloaded(Reload::Served);
+        snapshot.serve();
         self.current.store(Arc::new(snapshot));
         self.reload_fault.store(None);
     }

@@ -1,6 +1,7 @@
 //! The session with Vault, and what is read, ordered and signed there: the simulated one, or a real one where
 //! `GATEWAY_TEST_VAULT_ADDR` says where.
 
+mod clients;
 mod engines;
 mod faults;
 mod logins;

@@ -113,6 +113,20 @@ impl Issuer {
         self.shared.clients.write().unwrap().push(client);
     }
 
+    /// Takes only these as a client's secret from now on.
+    ///
+    /// # Panics
+    /// There is no such client.
+    pub fn takes_only(&self, id: &str, secrets: &[&str]) {
+        let mut clients = self.shared.clients.write().unwrap();
+        let known = clients.iter().find(|client| client.id == id).expect("a client").clone();
+        clients.retain(|client| client.id != id);
+        for secret in secrets {
+            secrets::note(secret);
+            clients.push(Client { secret: (*secret).to_owned(), ..known.clone() });
+        }
+    }
+
     /// Gives tokens for so many seconds from now on.
     pub fn give_for(&self, seconds: i64) {
         self.shared.lives_s.store(seconds, Ordering::Relaxed);

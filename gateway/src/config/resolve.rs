@@ -1,6 +1,7 @@
 //! From what is written to what it means: defaults, files, references, and what can never work.
 
 mod audit;
+mod client;
 mod credential;
 mod introspection;
 mod issuer;
@@ -9,10 +10,11 @@ mod tokens;
 mod upstream;
 mod vault;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -20,7 +22,7 @@ use serde_json::Value;
 use super::raw;
 use super::settings::{EdgeLimits, ListenerSettings, Settings, default};
 use crate::contract::publish::Unpublished;
-use crate::credential::CredentialSettings;
+use crate::credential::Serving;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::document::{Document, token};
 use crate::edge::{HeadLimits, TrustedHops};
@@ -31,11 +33,12 @@ use crate::units::{ByteSize, Span};
 use crate::upstream::UpstreamSettings;
 use crate::usage::UsageSettings;
 
-/// Reads `gateway.yaml` and what it names. Paths in it are relative to its own folder.
+/// Reads `gateway.yaml` and what it names. Paths in it are relative to its own folder. Clients of authorization
+/// servers take what they show of the credentials in `serving`.
 ///
 /// # Errors
 /// Every mistake in it, and every file it names that cannot be read.
-pub fn load(path: &Path) -> Result<(Settings, Diagnostics), Diagnostics> {
+pub fn load(path: &Path, serving: &Arc<Serving>) -> Result<(Settings, Diagnostics), Diagnostics> {
     let document = Document::read(path, &path.display().to_string())?;
     let written: raw::Gateway = document.to()?;
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
@@ -46,6 +49,9 @@ pub fn load(path: &Path) -> Result<(Settings, Diagnostics), Diagnostics> {
         sources: vec![path.to_owned()],
         keyring: PathBuf::new(),
         has_vault: false,
+        serving,
+        credentials: written.credentials.keys().cloned().collect(),
+        of_clients: BTreeSet::new(),
     };
     let settings = resolve.gateway(written);
     let Resolve { mistakes, sources, .. } = resolve;
@@ -67,6 +73,11 @@ struct Resolve<'a> {
     /// Where what was fetched of certificates, lists and bundles is kept.
     keyring: PathBuf,
     has_vault: bool,
+    serving: &'a Arc<Serving>,
+    /// The names of all credentials.
+    credentials: Vec<String>,
+    /// Of these, those that are shown to authorization servers.
+    of_clients: BTreeSet<String>,
 }
 
 impl Resolve<'_> {
@@ -103,11 +114,10 @@ impl Resolve<'_> {
         let dpop = self.dpop(tokens);
         let issuers: Vec<Option<IssuerSettings>> =
             issuers.into_iter().map(|(name, issuer)| self.issuer(name, issuer)).collect();
-        let known: Vec<String> = credentials.keys().cloned().collect();
-        let upstreams = upstreams.into_iter().map(|(name, written)| self.upstream(name, written, &known));
-        let upstreams: Vec<Option<UpstreamSettings>> = upstreams.collect();
-        let credentials: Vec<Option<CredentialSettings>> =
-            credentials.into_iter().map(|(name, credential)| self.credential(name, credential)).collect();
+        let shown = upstreams.values().filter_map(|upstream| upstream.credential.clone()).collect();
+        let upstreams: Vec<Option<UpstreamSettings>> =
+            upstreams.into_iter().map(|(name, upstream)| self.upstream(name, upstream)).collect();
+        let credentials = self.credentials(credentials, shown);
         let (audit, audit_transit) = self.audit(audit, vault.is_some())?;
         let usage = self.usage(usage, &audit.directory);
         let folder =
@@ -122,7 +132,7 @@ impl Resolve<'_> {
             claims,
             dpop,
             upstreams: upstreams.into_iter().collect::<Option<_>>()?,
-            credentials: credentials.into_iter().collect::<Option<_>>()?,
+            credentials: credentials?,
             vault,
             revocations: audit.directory.with_file_name(default::REVOCATIONS),
             audit,
@@ -402,7 +412,7 @@ mod tests {
 
     fn told(extra: &str) -> String {
         let folder = folder(extra);
-        load(&folder.path().join("gateway.yaml")).unwrap_err().to_string()
+        load(&folder.path().join("gateway.yaml"), &Arc::default()).unwrap_err().to_string()
     }
 
     const LISTENER: &str = "listeners: { plain: { address: \"127.0.0.1:0\", insecure_no_tls: true } }\n";
@@ -410,7 +420,7 @@ mod tests {
     #[test]
     fn what_is_not_written_has_its_default() {
         let folder = folder(LISTENER);
-        let (settings, _) = load(&folder.path().join("gateway.yaml")).unwrap();
+        let (settings, _) = load(&folder.path().join("gateway.yaml"), &Arc::default()).unwrap();
         assert_eq!(settings.admin.to_string(), default::ADMIN);
         assert_eq!(settings.limits.head_time, default::HEAD_TIME);
         assert_eq!(settings.policies, folder.path().join("policies"));

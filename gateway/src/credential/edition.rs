@@ -13,7 +13,14 @@ use super::version::Version;
 /// One value of a secret as it is sent.
 pub(super) struct Edition {
     version: Version,
-    value: HeaderValue,
+    written: Written,
+}
+
+enum Written {
+    /// Into a header field.
+    Field(HeaderValue),
+    /// Nowhere: whoever asks for the bytes has them.
+    Bytes(Zeroizing<Vec<u8>>),
 }
 
 /// How a secret is written into its field.
@@ -27,6 +34,8 @@ pub enum Form {
     Basic,
     /// After this text and a space.
     Prefix(String),
+    /// In no field at all: what authorization servers are shown, such as a client's password or private key.
+    Bytes,
 }
 
 /// Why a secret cannot be sent.
@@ -39,7 +48,7 @@ pub(super) enum Unsendable {
 
 impl Edition {
     pub(super) fn new(version: Version, form: &Form, secret: &[u8]) -> Result<Self, Unsendable> {
-        Ok(Self { version, value: form.value(secret)? })
+        Ok(Self { version, written: form.written(secret)? })
     }
 
     /// Which value it is.
@@ -49,12 +58,27 @@ impl Edition {
 
     /// Writes the field, in place of whatever stands there.
     pub(super) fn apply(&self, header: &HeaderName, headers: &mut HeaderMap) {
-        headers.insert(header.clone(), self.value.clone());
+        match &self.written {
+            Written::Field(value) => headers.insert(header.clone(), value.clone()),
+            // No upstream is shown such a one; what a caller sent does not go on in its place.
+            Written::Bytes(_) => headers.remove(header),
+        };
+    }
+
+    /// The secret itself, where it is written into no field.
+    pub(super) fn bytes(&self) -> Option<&Zeroizing<Vec<u8>>> {
+        match &self.written {
+            Written::Field(_) => None,
+            Written::Bytes(bytes) => Some(bytes),
+        }
     }
 
     #[cfg(test)]
     pub(super) fn for_tests(number: u64) -> Self {
-        Self { version: Version::Numbered(number), value: HeaderValue::from_static("secret") }
+        Self {
+            version: Version::Numbered(number),
+            written: Written::Field(HeaderValue::from_static("secret")),
+        }
     }
 }
 
@@ -65,16 +89,23 @@ impl fmt::Debug for Edition {
 }
 
 impl Form {
-    /// The field's value. Its bytes are wiped when the last copy of it is dropped.
-    fn value(&self, secret: &[u8]) -> Result<HeaderValue, Unsendable> {
-        if secret.is_empty() {
-            return Err(Unsendable::Empty);
+    /// What is sent. Its bytes are wiped when the last copy of it is dropped.
+    fn written(&self, secret: &[u8]) -> Result<Written, Unsendable> {
+        match self {
+            _ if secret.is_empty() => Err(Unsendable::Empty),
+            Self::Bytes => Ok(Written::Bytes(Zeroizing::new(secret.to_vec()))),
+            Self::Raw | Self::Bearer | Self::Basic | Self::Prefix(_) => {
+                self.value(secret).map(Written::Field)
+            }
         }
+    }
+
+    fn value(&self, secret: &[u8]) -> Result<HeaderValue, Unsendable> {
         if !secret.iter().all(|byte| (b' '..=b'~').contains(byte)) {
             return Err(Unsendable::Control);
         }
         let written = match self {
-            Self::Raw => Zeroizing::new(secret.to_vec()),
+            Self::Raw | Self::Bytes => Zeroizing::new(secret.to_vec()),
             Self::Bearer => joined("Bearer", secret),
             Self::Basic if secret.contains(&b':') => {
                 joined("Basic", Zeroizing::new(STANDARD.encode(secret)).as_bytes())
@@ -108,7 +139,10 @@ mod tests {
     #[test]
     fn a_secret_is_written_in_its_form() {
         let check = |form: Form, secret: &str, expected: Result<&str, Unsendable>| {
-            let value = form.value(secret.as_bytes());
+            let value = form.written(secret.as_bytes()).map(|written| match written {
+                Written::Field(value) => value,
+                Written::Bytes(_) => panic!("it goes into a field"),
+            });
             assert_eq!(
                 value.as_ref().map(|value| value.to_str().unwrap()),
                 expected.as_ref().copied(),
@@ -127,6 +161,18 @@ mod tests {
             check(Form::Raw, secret, Err(Unsendable::Control));
         }
         check(Form::Raw, "", Err(Unsendable::Empty));
+    }
+
+    #[test]
+    fn what_goes_into_no_field_may_be_any_bytes_and_is_sent_in_none() {
+        let key = b"-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n";
+        let edition = Edition::new(Version::Numbered(1), &Form::Bytes, key).unwrap();
+        assert_eq!(edition.bytes().map(|bytes| bytes.as_slice()), Some(key.as_slice()));
+        let header = http::header::AUTHORIZATION;
+        let mut headers = HeaderMap::from_iter([(header.clone(), HeaderValue::from_static("Bearer theirs"))]);
+        edition.apply(&header, &mut headers);
+        assert!(headers.is_empty());
+        assert_eq!(Edition::new(Version::Numbered(1), &Form::Bytes, b"").err(), Some(Unsendable::Empty));
     }
 
     fn edition(secret: &str) -> Edition {

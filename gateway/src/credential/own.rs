@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
+use zeroize::Zeroizing;
 
 use super::edition::Edition;
 use super::held::Credential;
@@ -46,6 +47,11 @@ impl Own {
     #[must_use]
     pub fn version(&self) -> Version {
         self.edition.version()
+    }
+
+    /// The secret itself, where it is written into no field.
+    pub(super) fn bytes(&self) -> Option<&Zeroizing<Vec<u8>>> {
+        self.edition.bytes()
     }
 
     /// Writes the field, in place of whatever stands there.

@@ -81,6 +81,11 @@ impl Introspection {
     }
 }
 
+/// Whether the server does not know who asked it (RFC 6749 section 5.2, RFC 7662 section 2.3).
+pub(super) fn is_unknown(answer: &Answer) -> bool {
+    answer.status == StatusCode::UNAUTHORIZED || refusal(answer) == OauthFault::Refused("invalid_client")
+}
+
 fn good(answer: &Answer) -> Result<Map<String, Value>, OauthFault> {
     if answer.status != StatusCode::OK {
         return Err(refusal(answer));

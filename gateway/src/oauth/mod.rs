@@ -10,6 +10,7 @@ mod assertion;
 mod client;
 mod discovery;
 mod fault;
+mod question;
 mod server;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -17,7 +18,8 @@ pub(crate) mod testing;
 mod tests;
 
 pub use answer::{Granted, Introspection};
-pub use client::{ClientAuthentication, ClientSettings, ReadSecret};
+pub use client::{ClientAuthentication, ClientSettings, Later, ReadSecret, Taken, Verdict};
 pub use discovery::{Discovery, WellKnown};
 pub use fault::{OauthFault, ServerMistake};
-pub use server::{AnswerForm, Endpoints, Exchange, Server, ServerSettings};
+pub use question::{AnswerForm, Exchange};
+pub use server::{Endpoints, Server, ServerSettings};

@@ -1,24 +1,22 @@
-//! What is an authorization server asked for, and how is each question put?
+//! How is an authorization server asked, and as whom?
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-use oauth2::basic::{BasicClient, BasicErrorResponse};
-use oauth2::{
-    AccessToken, AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, IntrospectionUrl,
-    RequestTokenError, Scope, TokenUrl,
-};
+use oauth2::basic::BasicClient;
+use oauth2::{AuthType, ClientId, ClientSecret, HttpRequest};
 use reqwest::Client;
 use reqwest::header::{ACCEPT, HeaderValue};
 use ring::digest::{SHA256, digest};
 use zeroize::Zeroizing;
 
-use super::answer::{Granted, Introspection};
+use super::answer::{self, Granted, Introspection};
 use super::assertion::{self, assertion};
-use super::client::{ClientAuthentication, ClientSettings, ReadSecret};
+use super::client::{ClientAuthentication, ClientSettings, ReadSecret, Taken, Verdict};
 use super::discovery::{Discovery, WellKnown};
 use super::fault::{OauthFault, ServerMistake};
+use super::question::{AnswerForm, Endpoint, Exchange, Question};
 use crate::fetch::{self, Answer, Trust, is_safe};
 
 /// An authorization server, and who the gateway is to it.
@@ -50,30 +48,6 @@ pub enum Endpoints {
     },
 }
 
-/// How what is known of a token is to be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AnswerForm {
-    /// As JSON.
-    Plain,
-    /// As a signed JWT (RFC 9701).
-    Signed,
-}
-
-/// A token that is wanted in place of another (RFC 8693 section 2.1).
-#[derive(Clone)]
-pub struct Exchange<'a> {
-    /// The token of the party on whose behalf is acted.
-    pub subject_token: &'a str,
-    /// The token of the party that acts, if it is told.
-    pub actor_token: Option<&'a str>,
-    /// The logical name of where the new token is for.
-    pub audience: Option<&'a str>,
-    /// The address of where it is for.
-    pub resource: Option<&'a str>,
-    /// What it is to be allowed.
-    pub scopes: &'a [String],
-}
-
 /// An authorization server that can be asked.
 pub struct Server {
     settings: ServerSettings,
@@ -88,17 +62,13 @@ enum Places {
     Given { token: Option<String>, introspection: Option<String> },
 }
 
-/// What is asked for.
-#[derive(Clone, Copy)]
-enum Endpoint {
-    Token,
-    Introspection,
+/// What proves who we are, taken for one question.
+enum Proof {
+    /// A password, or the key that signs an assertion.
+    One(Taken),
+    /// A certificate and its key.
+    Pair { chain: Taken, key: Taken },
 }
-
-/// A request that was written and not yet sent.
-#[derive(thiserror::Error)]
-#[error("written, to be sent")]
-struct Written(Box<HttpRequest>);
 
 impl Server {
     /// A server by its settings. Nobody is asked for anything yet.
@@ -143,22 +113,7 @@ impl Server {
         scopes: &[String],
         audience: Option<&str>,
     ) -> Result<Granted, OauthFault> {
-        let place = self.place(Endpoint::Token).await?;
-        let (proof, client) = self.prove(&place)?;
-        let client = client.set_token_uri(TokenUrl::new(place.clone()).or(Err(OauthFault::NoEndpoint))?);
-        let mut asked =
-            client.exchange_client_credentials().add_scopes(scopes.iter().cloned().map(Scope::new));
-        for (name, value) in &proof {
-            asked = asked.add_extra_param(*name, value.as_str());
-        }
-        if let Some(audience) = audience {
-            asked = asked.add_extra_param("audience", audience);
-            if is_safe(audience) {
-                asked = asked.add_extra_param("resource", audience);
-            }
-        }
-        let answer = self.send(written(asked.request(&Written::keep))?, JSON).await?;
-        Granted::read(&answer)
+        Granted::read(&self.ask(&Question::Own { scopes, audience }).await?)
     }
 
     /// A token in place of another (RFC 8693).
@@ -166,28 +121,7 @@ impl Server {
     /// # Errors
     /// See [`OauthFault`].
     pub async fn exchange(&self, order: &Exchange<'_>) -> Result<Granted, OauthFault> {
-        let place = self.place(Endpoint::Token).await?;
-        let (proof, client) = self.prove(&place)?;
-        let client = client.set_token_uri(TokenUrl::new(place.clone()).or(Err(OauthFault::NoEndpoint))?);
-        let scopes = order.scopes.iter().cloned().map(Scope::new);
-        let mut asked = client.exchange_client_credentials().add_scopes(scopes);
-        for (name, value) in &proof {
-            asked = asked.add_extra_param(*name, value.as_str());
-        }
-        asked = asked
-            .add_extra_param("subject_token", order.subject_token)
-            .add_extra_param("subject_token_type", ACCESS_TOKEN);
-        if let Some(actor) = order.actor_token {
-            asked =
-                asked.add_extra_param("actor_token", actor).add_extra_param("actor_token_type", ACCESS_TOKEN);
-        }
-        for (name, value) in [("audience", order.audience), ("resource", order.resource)] {
-            if let Some(value) = value {
-                asked = asked.add_extra_param(name, value);
-            }
-        }
-        let request = as_exchange(written(asked.request(&Written::keep))?)?;
-        Granted::read(&self.send(request, JSON).await?)
+        Granted::read(&self.ask(&Question::Exchange(order)).await?)
     }
 
     /// What the server knows of `token` (RFC 7662).
@@ -195,19 +129,30 @@ impl Server {
     /// # Errors
     /// See [`OauthFault`].
     pub async fn introspect(&self, token: &str, form: AnswerForm) -> Result<Introspection, OauthFault> {
-        let place = self.place(Endpoint::Introspection).await?;
-        let (proof, client) = self.prove(&place)?;
-        let url = IntrospectionUrl::new(place.clone()).or(Err(OauthFault::NoEndpoint))?;
-        let client = client.set_introspection_url(url);
-        let token = AccessToken::new(token.to_owned());
-        let mut asked = client.introspect(&token).set_token_type_hint("access_token");
-        for (name, value) in &proof {
-            asked = asked.add_extra_param(*name, value.as_str());
-        }
-        let request = written(asked.request(&Written::keep))?;
+        let answer = self.ask(&Question::Token { token, form }).await?;
         match form {
-            AnswerForm::Plain => Introspection::plain(&self.send(request, JSON).await?),
-            AnswerForm::Signed => Introspection::signed(&self.send(request, SIGNED).await?),
+            AnswerForm::Plain => Introspection::plain(&answer),
+            AnswerForm::Signed => Introspection::signed(&answer),
+        }
+    }
+
+    /// Asks, and asks again with another proof while the server does not know this one and there is one more.
+    async fn ask(&self, question: &Question<'_>) -> Result<Answer, OauthFault> {
+        let place = self.place(question.endpoint()).await?;
+        let mut proof = self.proof().await?;
+        loop {
+            let (verdict, outcome) = match self.written(question, &place, &proof) {
+                Ok((client, request)) => {
+                    let answer = send(&client, request, question.accept()).await?;
+                    (if answer::is_unknown(&answer) { Verdict::Unknown } else { Verdict::Known }, Ok(answer))
+                }
+                // What cannot even be shown is as good as refused.
+                Err(fault) => (Verdict::Unknown, Err(fault)),
+            };
+            match proof.judged(verdict).await {
+                Some(other) => proof = other,
+                None => return outcome,
+            }
         }
     }
 
@@ -232,56 +177,62 @@ impl Server {
         place.ok_or(OauthFault::NoEndpoint)
     }
 
-    /// Parameters that prove who we are, and a client that adds what else does.
-    fn prove(&self, place: &str) -> Result<(Proof, BasicClient), OauthFault> {
-        let ClientSettings { id, authentication } = &self.settings.client;
-        let client = BasicClient::new(ClientId::new(id.clone()));
-        let secret = |from: &ReadSecret| {
-            let bytes = from.read().filter(|bytes| !bytes.is_empty()).ok_or(OauthFault::NoSecret)?;
-            let text = std::str::from_utf8(&bytes).or(Err(OauthFault::NoSecret))?;
-            Ok::<_, OauthFault>(ClientSecret::new(text.to_owned()))
-        };
-        match authentication {
-            ClientAuthentication::SecretBasic(from) => {
-                let client = client.set_auth_type(AuthType::BasicAuth);
-                Ok((Proof::new(), client.set_client_secret(secret(from)?)))
+    /// What proves to the server who we are, as it is now.
+    async fn proof(&self) -> Result<Proof, OauthFault> {
+        let take = async |from: &ReadSecret| from.take().await.ok_or(OauthFault::NoSecret);
+        match &self.settings.client.authentication {
+            ClientAuthentication::SecretBasic(from) | ClientAuthentication::SecretPost(from) => {
+                Ok(Proof::One(take(from).await?))
             }
-            ClientAuthentication::SecretPost(from) => {
-                let client = client.set_auth_type(AuthType::RequestBody);
-                Ok((Proof::new(), client.set_client_secret(secret(from)?)))
-            }
-            ClientAuthentication::PrivateKeyJwt { key, key_id } => {
-                let pem = key.read().ok_or(OauthFault::NoSecret)?;
-                // The server's own name, where it has one: an assertion for it is of no use to another that
-                // makes us believe its address (draft-ietf-oauth-rfc7523bis section 4).
-                let audience = self.settings.issuer.as_deref().unwrap_or(place);
-                let signed = assertion(id, audience, &pem, key_id.as_deref(), Timestamp::now())?;
-                let kind = Zeroizing::new(assertion::TYPE.to_owned());
-                let proof = vec![("client_assertion_type", kind), ("client_assertion", signed)];
-                Ok((proof, client.set_auth_type(AuthType::RequestBody)))
-            }
-            // RFC 8705 section 2: the connection proves it; the form only says who it is.
-            ClientAuthentication::MutualTls { .. } => {
-                Ok((Proof::new(), client.set_auth_type(AuthType::RequestBody)))
+            ClientAuthentication::PrivateKeyJwt { key, .. } => Ok(Proof::One(take(key).await?)),
+            ClientAuthentication::MutualTls { chain, key } => {
+                Ok(Proof::Pair { chain: take(chain).await?, key: take(key).await? })
             }
         }
     }
 
-    async fn send(&self, request: HttpRequest, accept: &'static str) -> Result<Answer, OauthFault> {
-        let (mut head, body) = request.into_parts();
-        head.headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        let request = self.http()?.post(head.uri.to_string()).headers(head.headers).body(body);
-        Ok(fetch::send(request, ANSWER_BYTES_MAX).await?)
+    /// The request for `question`, and the client to send it by.
+    fn written(
+        &self,
+        question: &Question<'_>,
+        place: &str,
+        proof: &Proof,
+    ) -> Result<(Client, HttpRequest), OauthFault> {
+        let ClientSettings { id, authentication } = &self.settings.client;
+        let client = BasicClient::new(ClientId::new(id.clone()));
+        match (authentication, proof) {
+            (ClientAuthentication::SecretBasic(_), Proof::One(secret)) => {
+                let client = client.set_auth_type(AuthType::BasicAuth).set_client_secret(text(secret)?);
+                Ok((self.plain.clone(), question.written(place, client, &[])?))
+            }
+            (ClientAuthentication::SecretPost(_), Proof::One(secret)) => {
+                let client = client.set_auth_type(AuthType::RequestBody).set_client_secret(text(secret)?);
+                Ok((self.plain.clone(), question.written(place, client, &[])?))
+            }
+            (ClientAuthentication::PrivateKeyJwt { key_id, .. }, Proof::One(key)) => {
+                // The server's own name, where it has one: an assertion for it is of no use to another that
+                // makes us believe its address (draft-ietf-oauth-rfc7523bis section 4).
+                let audience = self.settings.issuer.as_deref().unwrap_or(place);
+                let signed = assertion(id, audience, key.bytes(), key_id.as_deref(), Timestamp::now())?;
+                let kind = Zeroizing::new(assertion::TYPE.to_owned());
+                let more = [("client_assertion_type", kind), ("client_assertion", signed)];
+                let client = client.set_auth_type(AuthType::RequestBody);
+                Ok((self.plain.clone(), question.written(place, client, &more)?))
+            }
+            // RFC 8705 section 2: the connection proves it; the form only says who it is.
+            (ClientAuthentication::MutualTls { .. }, Proof::Pair { chain, key }) => {
+                let client = client.set_auth_type(AuthType::RequestBody);
+                Ok((self.showing(chain.bytes(), key.bytes())?, question.written(place, client, &[])?))
+            }
+            (ClientAuthentication::MutualTls { .. }, Proof::One(_)) | (_, Proof::Pair { .. }) => {
+                Err(OauthFault::NoSecret)
+            }
+        }
     }
 
-    /// The client to send by: for mutual TLS that of the certificate of now.
-    fn http(&self) -> Result<Client, OauthFault> {
-        let ClientAuthentication::MutualTls { chain, key } = &self.settings.client.authentication else {
-            return Ok(self.plain.clone());
-        };
-        let (chain, key) =
-            (chain.read().ok_or(OauthFault::NoSecret)?, key.read().ok_or(OauthFault::NoSecret)?);
-        let pem = Zeroizing::new([chain.as_slice(), b"\n", key.as_slice()].concat());
+    /// The client that shows this certificate.
+    fn showing(&self, chain: &[u8], key: &[u8]) -> Result<Client, OauthFault> {
+        let pem = Zeroizing::new([chain, b"\n", key].concat());
         let print = digest(&SHA256, &pem).as_ref().to_vec();
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, client)) = shown.as_ref()
@@ -295,40 +246,27 @@ impl Server {
     }
 }
 
-impl Written {
-    /// In place of a client that would send: the crate would also read the answer, and more loosely.
-    fn keep(request: HttpRequest) -> Result<HttpResponse, Self> {
-        Err(Self(Box::new(request)))
+impl Proof {
+    /// The server has answered. Gives what to show instead.
+    async fn judged(self, verdict: Verdict) -> Option<Self> {
+        match self {
+            Self::One(secret) => secret.judged(verdict).await.map(Self::One),
+            // A certificate that is not taken ends the connection before there is an answer.
+            Self::Pair { .. } => None,
+        }
     }
 }
 
-fn written<T>(
-    outcome: Result<T, RequestTokenError<Written, BasicErrorResponse>>,
-) -> Result<HttpRequest, OauthFault> {
-    match outcome {
-        Err(RequestTokenError::Request(Written(request))) => Ok(*request),
-        Ok(_) | Err(_) => Err(OauthFault::BadAnswer),
-    }
+fn text(secret: &Taken) -> Result<ClientSecret, OauthFault> {
+    let text = std::str::from_utf8(secret.bytes()).or(Err(OauthFault::NoSecret))?;
+    Ok(ClientSecret::new(text.to_owned()))
 }
 
-/// The crate knows no RFC 8693, whose request differs from that for client credentials by the grant's name.
-fn as_exchange(request: HttpRequest) -> Result<HttpRequest, OauthFault> {
-    let (head, body) = request.into_parts();
-    let rest = body.strip_prefix(CLIENT_CREDENTIALS).ok_or(OauthFault::BadAnswer)?;
-    Ok(HttpRequest::from_parts(head, [TOKEN_EXCHANGE, rest].concat()))
-}
-
-// Both hold what must not be seen.
-impl fmt::Debug for Written {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Written")
-    }
-}
-
-impl fmt::Debug for Exchange<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exchange").field("audience", &self.audience).finish_non_exhaustive()
-    }
+async fn send(client: &Client, request: HttpRequest, accept: &'static str) -> Result<Answer, OauthFault> {
+    let (mut head, body) = request.into_parts();
+    head.headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    let request = client.post(head.uri.to_string()).headers(head.headers).body(body);
+    Ok(fetch::send(request, ANSWER_BYTES_MAX).await?)
 }
 
 impl fmt::Debug for Server {
@@ -337,13 +275,5 @@ impl fmt::Debug for Server {
     }
 }
 
-type Proof = Vec<(&'static str, Zeroizing<String>)>;
-
-const JSON: &str = "application/json";
-const SIGNED: &str = "application/token-introspection+jwt";
-const CLIENT_CREDENTIALS: &[u8] = b"grant_type=client_credentials";
-const TOKEN_EXCHANGE: &[u8] = b"grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange";
-/// RFC 8693 section 3.
-const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 /// A signed answer about the largest token that is read, and more than any token that is given.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;

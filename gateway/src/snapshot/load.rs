@@ -38,7 +38,9 @@ impl Snapshot {
         previous: Option<&Self>,
         metrics: &Metrics,
     ) -> Result<(Self, Diagnostics), Diagnostics> {
-        let (settings, mut found) = config::load(path).map_err(|broken| and_beside(path, broken))?;
+        let serving = previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.serving));
+        let (settings, mut found) =
+            config::load(path, &serving).map_err(|broken| and_beside(path, broken))?;
         let settings = Arc::new(settings);
         if let Some(previous) = previous {
             found.extend(fixed_at_start(path, &previous.settings, &settings));
@@ -101,6 +103,7 @@ impl Snapshot {
                 upstreams: Arc::new(upstreams?),
                 vault: vault?,
                 credentials: Arc::new(credentials?),
+                serving,
                 tls: tls?,
                 keyring,
                 version_key: version_key?,

@@ -21,7 +21,7 @@ pub use route::Route;
 use crate::config::Settings;
 use crate::contract::publish::{self, Name, Standings};
 use crate::contract::{Catalogue, Chosen, Contract, Matched, NoMatch, Target};
-use crate::credential::{Credentials, VersionKey};
+use crate::credential::{Credentials, Serving, VersionKey};
 use crate::diagnostic::Diagnostics;
 use crate::edge::{self, ClientTrust, Connection, ListenerTls};
 use crate::identity::{Caller, Identities, Origin};
@@ -58,6 +58,8 @@ pub struct Snapshot {
     upstreams: Arc<Upstreams>,
     vault: Option<Arc<Vault>>,
     credentials: Arc<Credentials>,
+    /// The credentials of the snapshot that serves, the same place in every snapshot of a process.
+    serving: Arc<Serving>,
     tls: Vec<Option<Arc<ListenerTls>>>,
     keyring: Arc<Keyring>,
     /// By which versions of credentials are named, the same in every snapshot of a process.
@@ -176,6 +178,11 @@ impl Snapshot {
     #[must_use]
     pub const fn credentials(&self) -> &Arc<Credentials> {
         &self.credentials
+    }
+
+    /// This one serves from now on: whoever outlives it takes what it has.
+    pub(crate) fn serve(&self) {
+        self.serving.set(&self.credentials);
     }
 
     /// How many operations show this credential.

@@ -128,13 +128,14 @@ pub(in crate::config) struct Introspection {
 pub(in crate::config) struct OauthClient {
     /// Its `client_id`.
     pub(in crate::config) id: String,
-    /// Where its password is: `file:path` or `env:NAME`.
+    /// Where its password is: `file:path`, `env:NAME`, or `credential:NAME` for one of `credentials`.
     #[serde(default)]
     pub(in crate::config) secret: Option<String>,
     /// Sends the password in the form (`client_secret_post`) instead of the header (`client_secret_basic`).
     #[serde(default)]
     pub(in crate::config) secret_in_form: bool,
-    /// Where the PEM key (PKCS #8) is that it signs with (`private_key_jwt`): `file:path` or `env:NAME`.
+    /// Where the PEM key (PKCS #8) is that it signs with (`private_key_jwt`): `file:path`, `env:NAME`, or
+    /// `credential:NAME` for one of `credentials`.
     #[serde(default)]
     pub(in crate::config) private_key: Option<String>,
     /// What the server calls that key.

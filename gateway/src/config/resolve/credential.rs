@@ -1,5 +1,7 @@
 //! What is shown to upstreams, where is it kept, and how long does each version of it serve?
 
+use std::collections::BTreeMap;
+
 use super::super::raw;
 use super::super::settings::default;
 use super::issuer::well_known;
@@ -11,11 +13,21 @@ use crate::fetch::Trust;
 use crate::oauth::{Endpoints, ServerSettings};
 
 impl Resolve<'_> {
-    pub(super) fn credential(
+    /// All of them; upstreams name those that are in `shown`.
+    pub(super) fn credentials(
         &mut self,
-        name: String,
-        written: raw::Credential,
-    ) -> Option<CredentialSettings> {
+        written: BTreeMap<String, raw::Credential>,
+        shown: Vec<String>,
+    ) -> Option<Vec<CredentialSettings>> {
+        let mut has_field = shown;
+        let formed = written.iter().filter(|(_, one)| one.header.is_some() || one.form.is_some());
+        has_field.extend(formed.map(|(name, _)| name.clone()));
+        let mut all: Vec<_> = written.into_iter().map(|(name, one)| self.credential(name, one)).collect();
+        self.of_clients(&mut all, &has_field);
+        all.into_iter().collect()
+    }
+
+    fn credential(&mut self, name: String, written: raw::Credential) -> Option<CredentialSettings> {
         let at = format!("/credentials/{}", token(&name));
         let (origin, usual_form) = match (&written.from, &written.oauth) {
             (Some(from), None) => (Origin::Kept(self.reference(&format!("{at}/from"), from)?), Form::Raw),

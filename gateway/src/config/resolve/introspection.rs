@@ -1,15 +1,12 @@
-//! How is an issuer asked about its tokens, and as whom?
-
-use std::path::Path;
+//! How is an issuer asked about its tokens?
 
 use super::super::raw;
 use super::super::settings::default;
 use super::issuer::well_known;
 use super::{Resolve, time};
-use crate::credential;
 use crate::fetch::Trust;
 use crate::identity::{Introspected, IntrospectionSettings};
-use crate::oauth::{AnswerForm, ClientAuthentication, ClientSettings, Endpoints, ReadSecret, ServerSettings};
+use crate::oauth::{AnswerForm, Endpoints, ServerSettings};
 
 impl Resolve<'_> {
     /// `at` is the place of the issuer, `of` what is written of it, `of_keys` how its key server is trusted.
@@ -64,55 +61,5 @@ impl Resolve<'_> {
             negative_cache: time(written.negative_cache, default::NEGATIVE_CACHE),
             stale_max: time(written.stale_max, default::STALE_MAX),
         })
-    }
-
-    pub(super) fn oauth_client(&mut self, at: &str, written: &raw::OauthClient) -> Option<ClientSettings> {
-        let raw::OauthClient { id, secret, secret_in_form, private_key, key_id, certificate } = written;
-        let authentication = match (secret, private_key, certificate) {
-            (Some(secret), None, None) => {
-                let secret = self.secret(&format!("{at}/secret"), secret)?;
-                if *secret_in_form {
-                    ClientAuthentication::SecretPost(secret)
-                } else {
-                    ClientAuthentication::SecretBasic(secret)
-                }
-            }
-            (None, Some(key), None) => ClientAuthentication::PrivateKeyJwt {
-                key: self.secret(&format!("{at}/private_key"), key)?,
-                key_id: key_id.clone(),
-            },
-            (None, None, Some(pair)) => {
-                let file = |path: &Path| format!("file:{}", path.display());
-                ClientAuthentication::MutualTls {
-                    chain: self.secret(&format!("{at}/certificate/chain"), &file(&pair.chain))?,
-                    key: self.secret(&format!("{at}/certificate/key"), &file(&pair.key))?,
-                }
-            }
-            (None, None, None) | (Some(_), ..) | (_, Some(_), _) => {
-                let help = "give exactly one of `secret`, `private_key` and `certificate`";
-                self.error(at, "one proof of who the gateway is there is wanted", help);
-                return None;
-            }
-        };
-        Some(ClientSettings { id: id.clone(), authentication })
-    }
-
-    /// A secret that is read at each use, and can be read now.
-    fn secret(&mut self, at: &str, written: &str) -> Option<ReadSecret> {
-        let reference = self.reference(at, written)?;
-        let Some(secret) = credential::read_at_each_use(&reference, self.folder) else {
-            let help = "use `file:PATH` or `env:NAME`; Vault's agent can write the file";
-            self.error(at, "what authorization servers are shown does not come from Vault", help);
-            return None;
-        };
-        if secret.read().is_none_or(|read| read.is_empty()) {
-            self.error(
-                at,
-                "the secret cannot be read, or is empty",
-                "is it there, and may the gateway read it?",
-            );
-            return None;
-        }
-        Some(secret)
     }
 }

@@ -9,19 +9,14 @@ use crate::keyring::Source;
 use crate::upstream::{Protocol, TlsSettings, UpstreamSettings};
 
 impl Resolve<'_> {
-    pub(super) fn upstream(
-        &mut self,
-        name: String,
-        written: raw::Upstream,
-        credentials: &[String],
-    ) -> Option<UpstreamSettings> {
+    pub(super) fn upstream(&mut self, name: String, written: raw::Upstream) -> Option<UpstreamSettings> {
         let at = format!("/upstreams/{}", token(&name));
         if let Some(credential) = &written.credential
-            && !credentials.contains(credential)
+            && !self.credentials.contains(credential)
         {
             let place = self.document.place(&format!("{at}/credential"));
             let mistake = Diagnostic::error(place, format!("credential `{credential}` is not defined"));
-            self.mistakes.push(mistake.did_you_mean(credential, credentials.iter().map(String::as_str)));
+            self.mistakes.push(mistake.did_you_mean(credential, self.credentials.iter().map(String::as_str)));
         }
         let tls = match written.tls {
             None => None,
