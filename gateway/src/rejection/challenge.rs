@@ -7,7 +7,7 @@
 use http::HeaderName;
 use http::header::WWW_AUTHENTICATE;
 
-use super::with;
+use super::told::with;
 use crate::identity::{AuthScheme, Bound, Challenge, SignIn};
 use crate::problem::Problem;
 

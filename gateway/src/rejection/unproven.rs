@@ -4,9 +4,10 @@ use http::StatusCode;
 use http::header::RETRY_AFTER;
 
 use super::challenge::{Offer, Wrong};
+use super::told::{certificate_not_trusted, sentence, unavailable, with};
 use super::{
     AUTHENTICATION, CERTIFICATE, INVALID_PROOF, INVALID_TOKEN, MALFORMED, QUOTA, SIGN_IN, TOKEN_BINDING,
-    UNKNOWN_CALLER, certificate_not_trusted, sentence, unavailable, with,
+    UNKNOWN_CALLER,
 };
 use crate::identity::{Bound, ClientCertificate, IdentityError, PossessionFault, Stranger};
 use crate::problem::Problem;

@@ -3,7 +3,8 @@
 use http::StatusCode;
 use http::header::{RETRY_AFTER, VARY};
 
-use super::{BROWNED_OUT, MEDIA_TYPE, NOT_ACCEPTABLE, RETIRED, VERSION_REQUIRED, VERSION_UNKNOWN, with};
+use super::told::with;
+use super::{BROWNED_OUT, MEDIA_TYPE, NOT_ACCEPTABLE, RETIRED, VERSION_REQUIRED, VERSION_UNKNOWN};
 use crate::contract::{NoVersion, VersionFault};
 use crate::problem::Problem;
 use crate::retirement::Retired;
