@@ -291,14 +291,22 @@ problem_types! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::{AuthScheme, Bound};
+    use crate::identity::{AuthScheme, Bound, ClientCertificate};
     use http::Method;
     use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
     use std::collections::BTreeSet;
+    use std::sync::Arc;
 
     fn told(rejection: Rejection) -> (u16, &'static str) {
         let problem = rejection.problem(&Offer::of_realm("api"));
         (problem.status.as_u16(), problem.kind.slug)
+    }
+
+    fn not_trusted() -> NotTrusted {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let names = ["client.acme.example".to_owned()];
+        let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+        NotTrusted { certificate: Arc::new(ClientCertificate::from_der(certificate.der()).unwrap()) }
     }
 
     #[test]
@@ -318,7 +326,7 @@ mod tests {
             (Rejection::Retired(Retired::Stranger), 410, "version-retired"),
             (Rejection::Identity(IdentityError::NoProof), 401, "authentication-required"),
             (Rejection::Identity(IdentityError::CertificateNeeded), 403, "certificate-required"),
-            (Rejection::Certificate(NotTrusted), 403, "certificate-required"),
+            (Rejection::Certificate(not_trusted()), 403, "certificate-required"),
             (Rejection::Kind, 403, "kind-not-served"),
             (Rejection::Scope(vec!["orders:read".to_owned()]), 403, "insufficient-scope"),
             (Rejection::Policy(PolicyRefusal::Failed { policies: Vec::new() }), 500, "internal"),

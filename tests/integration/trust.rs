@@ -151,6 +151,11 @@ async fn a_revocation_refuses_each_request_of_connections_that_are_open() {
     let refused = gateway.audit(&["--decision", "refused"]).await;
     let of = |reason: &str| refused.iter().filter(|one| one["decision"]["reason"] == reason).count();
     assert_eq!(of("certificate-not-trusted"), 4, "{refused:#?}");
+    let told = refused.iter().filter(|one| one["decision"]["reason"] == "certificate-not-trusted");
+    for record in told {
+        assert_eq!(record["certificate"]["sha256"], stolen.sha256(), "whose it is, {record:#?}");
+        assert!(!record["certificate"]["names"].as_array().unwrap().is_empty(), "{record:#?}");
+    }
     assert_eq!(of("handshake-certificate-revoked") + 4, refused.len(), "{refused:#?}");
     // The list may be mended, too: the certificate was revoked by mistake.
     let none = world.clients.revocation_list(&[], Validity::Current);

@@ -146,8 +146,8 @@ pub struct CallerPart {
     pub certificate_sha256: Option<String>,
 }
 
-/// A client certificate that identified nobody, or ended the handshake. In a handshake that failed nothing of
-/// it was verified.
+/// A client certificate that identified nobody, is not trusted any more, or ended the handshake. In a handshake
+/// that failed nothing of it was verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertificatePart {
     /// Its SHA-256.

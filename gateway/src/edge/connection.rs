@@ -52,9 +52,12 @@ struct Checked {
 }
 
 /// The client's certificate was good at the handshake and is not any more: revoked, expired, or its root gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("the client certificate is not trusted any more")]
-pub struct NotTrusted;
+pub struct NotTrusted {
+    /// Which one it is.
+    pub certificate: Arc<ClientCertificate>,
+}
 
 impl Connection {
     pub(super) fn new(
@@ -133,16 +136,18 @@ impl Connection {
     ) -> Result<Option<&Arc<ClientCertificate>>, NotTrusted> {
         let Some(presented) = self.certificate.get() else { return Ok(None) };
         let mut checked = presented.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        let trust = trust.ok_or(NotTrusted)?;
+        let not_trusted = || NotTrusted { certificate: Arc::clone(&presented.certificate) };
+        let trust = trust.ok_or_else(not_trusted)?;
         let still_good = checked.is_some_and(|last| {
             last.trust == trust.generation() && now.saturating_duration_since(last.at) < RECHECK_AFTER
         });
         if !still_good {
             *checked = None;
-            let (leaf, intermediates) = presented.chain.split_first().ok_or(NotTrusted)?;
+            let (leaf, intermediates) = presented.chain.split_first().ok_or_else(not_trusted)?;
             if let Err(fault) = trust.verify_client_cert(leaf, intermediates, UnixTime::now()) {
-                tracing::info!(%fault, "a client certificate is not trusted any more");
-                return Err(NotTrusted);
+                let sha256 = presented.certificate.sha256_hex();
+                tracing::info!(%fault, sha256, "a client certificate is not trusted any more");
+                return Err(not_trusted());
             }
             *checked = Some(Checked { trust: trust.generation(), at: now });
         }

@@ -3,9 +3,9 @@
 use super::{Trail, microseconds, part, wide};
 use crate::audit::{AnswerPart, CertificatePart, LifecyclePart, Outcome};
 use crate::contract::{NoMatch, RequestFault};
-use crate::edge::Answer;
+use crate::edge::{Answer, NotTrusted};
 use crate::gateway::Gateway;
-use crate::identity::{IdentityError, Stranger};
+use crate::identity::{ClientCertificate, IdentityError, Stranger};
 use crate::policy::PolicyRefusal;
 use crate::rejection::{Fault, Offer, Rejection};
 use crate::retirement::Retired;
@@ -136,6 +136,9 @@ impl Trail {
             }
             Rejection::Response(fault) => self.breached(fault),
             Rejection::Identity(error) => self.record.certificate = certificate_part(error),
+            Rejection::Certificate(NotTrusted { certificate }) => {
+                self.record.certificate = Some(shown(certificate));
+            }
             Rejection::Quota(exceeded) => {
                 // The answer tells it already: the refusal writes its own fields.
                 if let Some(standing) = exceeded.standing() {
@@ -184,12 +187,7 @@ const fn counted(outcome: Outcome) -> telemetry::Outcome {
 fn certificate_part(error: &IdentityError) -> Option<CertificatePart> {
     match error {
         IdentityError::UnknownCaller(Stranger::Certificate(certificate))
-        | IdentityError::AmbiguousCaller(Stranger::Certificate(certificate)) => Some(CertificatePart {
-            sha256: certificate.sha256_hex().to_owned(),
-            issuer_sha256: None,
-            ends: Some(certificate.not_after()),
-            names: certificate.names_shown(),
-        }),
+        | IdentityError::AmbiguousCaller(Stranger::Certificate(certificate)) => Some(shown(certificate)),
         IdentityError::CertificateUnusable(unusable) => Some(CertificatePart {
             sha256: unusable.sha256.clone(),
             issuer_sha256: None,
@@ -197,5 +195,14 @@ fn certificate_part(error: &IdentityError) -> Option<CertificatePart> {
             names: Vec::new(),
         }),
         _ => None,
+    }
+}
+
+fn shown(certificate: &ClientCertificate) -> CertificatePart {
+    CertificatePart {
+        sha256: certificate.sha256_hex().to_owned(),
+        issuer_sha256: None,
+        ends: Some(certificate.not_after()),
+        names: certificate.names_shown(),
     }
 }
