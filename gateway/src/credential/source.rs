@@ -24,7 +24,7 @@ pub(super) enum Source {
     File(PathBuf),
     Variable(String),
     Vault { vault: Arc<Vault>, at: VaultReference },
-    Granted(Grant),
+    Granted(Box<Grant>),
 }
 
 /// Where references lead.
@@ -187,10 +187,10 @@ impl Source {
             }
             Origin::Granted(settings) | Origin::OnBehalf(settings) => {
                 let before = previous.and_then(|previous| match previous {
-                    Self::Granted(grant) => Some(grant),
+                    Self::Granted(grant) => Some(grant.as_ref()),
                     Self::File(_) | Self::Variable(_) | Self::Vault { .. } => None,
                 });
-                Self::Granted(Grant::new(settings, before)?)
+                Self::Granted(Box::new(Grant::new(settings, before)?))
             }
         })
     }

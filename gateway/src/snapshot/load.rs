@@ -57,11 +57,7 @@ impl Snapshot {
         let dpop = found.keep(load_dpop(&settings, previous));
         let keyring = previous.map_or_else(Keyring::new, |previous| Arc::clone(&previous.keyring));
         let upstreams = found.keep(load_upstreams(path, &settings, &keyring, previous));
-        let vault = found.keep(load_vault(path, &settings, previous));
-        let version_key = found.keep(version_key(previous));
-        let credentials = version_key.as_ref().zip(vault.as_ref()).and_then(|(key, vault)| {
-            keep(&mut found, load_credentials(path, &settings, (key, vault.as_ref()), previous))
-        });
+        let secrets = load_secrets(path, &settings, previous, &mut found);
         let tls = load_tls(&settings, &keyring, previous, &mut found);
 
         let retirement = callers.as_ref().zip(contracts.as_ref()).and_then(|(callers, contracts)| {
@@ -78,14 +74,15 @@ impl Snapshot {
         }
         let policy_tests =
             policies.as_ref().map(|policies| run_policy_tests(&settings, policies, &mut found));
-        let routes = contracts.as_ref().zip(upstreams.as_ref()).zip(credentials.as_ref()).map(
-            |((contracts, upstreams), credentials)| {
+        let routes = contracts.as_ref().zip(upstreams.as_ref()).zip(secrets.as_ref()).map(
+            |((contracts, upstreams), Secrets { credentials, .. })| {
                 route::all(contracts, upstreams, credentials, metrics, &mut found)
             },
         );
 
         let revocations = found.keep(load_revocations(&settings, &issuer_names, previous));
         let built = (|| {
+            let Secrets { vault, version_key, credentials } = secrets?;
             Some(Self {
                 id: previous.map_or(1, |previous| previous.id.saturating_add(1)),
                 loaded_at: Timestamp::now(),
@@ -101,12 +98,12 @@ impl Snapshot {
                 plans: plans?,
                 quotas: quotas(previous),
                 upstreams: Arc::new(upstreams?),
-                vault: vault?,
-                credentials: Arc::new(credentials?),
+                vault,
+                credentials: Arc::new(credentials),
                 serving,
                 tls: tls?,
                 keyring,
-                version_key: version_key?,
+                version_key,
                 policy_tests: policy_tests?,
                 settings,
             })
@@ -218,16 +215,28 @@ fn compare_published(
     publish::enforce(&Shelf::new(&settings.contracts), contracts.contracts(), settings.unpublished)
 }
 
-fn load_credentials(
+/// What the gateway shows to others, and where it is kept.
+struct Secrets {
+    vault: Option<Arc<Vault>>,
+    version_key: Arc<VersionKey>,
+    credentials: Credentials,
+}
+
+fn load_secrets(
     path: &Path,
     settings: &Settings,
-    (key, vault): (&Arc<VersionKey>, Option<&Arc<Vault>>),
     previous: Option<&Snapshot>,
-) -> Result<(Credentials, Diagnostics), Diagnostics> {
+    found: &mut Diagnostics,
+) -> Option<Secrets> {
+    let vault = found.keep(load_vault(path, settings, previous));
+    let version_key = found.keep(version_key(previous));
+    let (vault, version_key) = vault.zip(version_key)?;
     let base_dir = path.parent().unwrap_or_else(|| Path::new(""));
-    let sources = Sources { base_dir, variable: &|name| std::env::var_os(name), vault };
+    let sources = Sources { base_dir, variable: &|name| std::env::var_os(name), vault: vault.as_ref() };
     let previous = previous.map(|previous| previous.credentials.as_ref());
-    Credentials::load(&settings.credentials, &sources, key, previous)
+    let credentials =
+        keep(found, Credentials::load(&settings.credentials, &sources, &version_key, previous))?;
+    Some(Secrets { vault, version_key, credentials })
 }
 
 fn load_callers(issuers: &[&str], document: &Document) -> Result<(Callers, Diagnostics), Diagnostics> {

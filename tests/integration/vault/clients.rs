@@ -135,7 +135,8 @@ async fn what_is_written_wrongly_of_a_clients_secret_is_told() {
     let from = format!("vault:{}#password", vault.kv2("gateway/login"));
     let check =
         async || run(&["check", "--config", &world.folder.settings_file().display().to_string()]).await;
-    let cases: [(&dyn Fn(&mut Value), &str); 5] = [
+    type Change<'a> = &'a dyn Fn(&mut Value);
+    let cases: [(Change<'_>, &str); 5] = [
         (
             &|all| all["issuers"]["retail"]["introspection"]["client"]["secret"] = json!(from),
             "credential:NAME",
