@@ -238,6 +238,7 @@ impl Trail {
             bound: token.and_then(|token| token.binding().as_str()).map(str::to_owned),
             actor: token.and_then(|token| token.actor()).map(|actor| actor.subject.clone()),
             actors: token.and_then(|token| token.actor()).map(actors).unwrap_or_default(),
+            may_act: token.and_then(|token| token.may_act()).map(actor_part),
             certificate_sha256: caller.certificate().map(|certificate| certificate.sha256_hex().to_owned()),
         });
     }
@@ -366,9 +367,11 @@ impl Trail {
 
 /// A chain of actors, which is bounded where tokens are read.
 fn actors(actor: &Actor) -> Vec<ActorPart> {
-    std::iter::successors(Some(actor), |actor| actor.before.as_deref())
-        .map(|actor| ActorPart { subject: actor.subject.clone(), issuer: actor.issuer.clone() })
-        .collect()
+    std::iter::successors(Some(actor), |actor| actor.before.as_deref()).map(actor_part).collect()
+}
+
+fn actor_part(actor: &Actor) -> ActorPart {
+    ActorPart { subject: actor.subject.clone(), issuer: actor.issuer.clone() }
 }
 
 fn part(violation: &Violation) -> ViolationPart {

@@ -211,6 +211,7 @@ mod tests {
             bound: None,
             actor: None,
             actors: Vec::new(),
+            may_act: None,
             certificate_sha256: None,
         });
         record.call.api = Some(if n < 10 { "orders".into() } else { "stock".into() });

@@ -141,6 +141,9 @@ pub struct CallerPart {
     /// Who acts for the caller and who acted before, the one who acts now first, with who issued its identity.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actors: Vec<ActorPart>,
+    /// Who may act for the caller, where its token says so (RFC 8693 section 4.4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_act: Option<ActorPart>,
     /// The client certificate's SHA-256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_sha256: Option<String>,
@@ -343,6 +346,7 @@ mod tests {
             bound: None,
             actor: None,
             actors: Vec::new(),
+            may_act: None,
             certificate_sha256: None,
         });
         record.violations =
@@ -395,6 +399,7 @@ mod tests {
                     id: text(5), kind: text(6), how: text(7),
                     token_id: some(0), issuer: some(1), bound: some(2), actor: some(3),
                     actors: some(3).into_iter().map(|subject| ActorPart { subject, issuer: some(4) }).collect(),
+                    may_act: some(4).map(|subject| ActorPart { subject, issuer: some(3) }),
                     certificate_sha256: some(4),
                 }),
                 certificate: part[1].then(|| CertificatePart {

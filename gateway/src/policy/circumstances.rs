@@ -64,6 +64,10 @@ pub struct TokenFacts<'a> {
     pub actor: Option<&'a str>,
     /// The `iss` of `act`, who issued the actor's identity.
     pub actor_issuer: Option<&'a str>,
+    /// RFC 8693 section 4.4: the `sub` of `may_act`, who may act for the subject.
+    pub may_act: Option<&'a str>,
+    /// The `iss` of `may_act`.
+    pub may_act_issuer: Option<&'a str>,
     /// Claims by name. Only those the policies were loaded with are looked at.
     pub claims: Vec<(&'a str, ClaimValue<'a>)>,
 }

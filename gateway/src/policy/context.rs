@@ -31,6 +31,8 @@ pub(super) enum Member {
     TokenClaims,
     TokenClientId,
     TokenIssuer,
+    TokenMayAct,
+    TokenMayActIssuer,
     TokenPresent,
     TokenScopes,
     TokenSubject,
@@ -41,7 +43,7 @@ pub(super) enum Member {
 pub(super) struct Unfit(pub(super) &'static str);
 
 impl Member {
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::Address,
         Self::CertificateDns,
         Self::CertificatePresent,
@@ -58,6 +60,8 @@ impl Member {
         Self::TokenClaims,
         Self::TokenClientId,
         Self::TokenIssuer,
+        Self::TokenMayAct,
+        Self::TokenMayActIssuer,
         Self::TokenPresent,
         Self::TokenScopes,
         Self::TokenSubject,
@@ -82,6 +86,8 @@ impl Member {
             Self::TokenClaims => ("token", Some("claims")),
             Self::TokenClientId => ("token", Some("client_id")),
             Self::TokenIssuer => ("token", Some("issuer")),
+            Self::TokenMayAct => ("token", Some("may_act")),
+            Self::TokenMayActIssuer => ("token", Some("may_act_issuer")),
             Self::TokenPresent => ("token", Some("present")),
             Self::TokenScopes => ("token", Some("scopes")),
             Self::TokenSubject => ("token", Some("subject")),
@@ -205,6 +211,8 @@ fn value(
         Member::TokenClientId => token.and_then(|t| t.client_id).map(text),
         Member::TokenActor => token.and_then(|t| t.actor).map(text),
         Member::TokenActorIssuer => token.and_then(|t| t.actor_issuer).map(text),
+        Member::TokenMayAct => token.and_then(|t| t.may_act).map(text),
+        Member::TokenMayActIssuer => token.and_then(|t| t.may_act_issuer).map(text),
     })
 }
 
@@ -342,6 +350,8 @@ mod tests {
             scopes: vec!["orders:read"],
             actor: Some("a"),
             actor_issuer: Some("i"),
+            may_act: Some("m"),
+            may_act_issuer: Some("j"),
             claims: vec![
                 ("store", ClaimValue::Text("12")),
                 ("level", ClaimValue::Integer(3)),
@@ -361,6 +371,8 @@ mod tests {
             "context.token has client_id && context.token.client_id == \"c\"",
             "context.token has actor && context.token.actor == \"a\"",
             "context.token has actor_issuer && context.token.actor_issuer == \"i\"",
+            "context.token has may_act && context.token.may_act == \"m\"",
+            "context.token has may_act_issuer && context.token.may_act_issuer == \"j\"",
             "context.token.claims has store && context.token.claims.store == \"12\"",
             "context.token.claims has level && context.token.claims.level > 2",
             "context.token.claims has suspended && !context.token.claims.suspended",
@@ -465,6 +477,8 @@ mod tests {
             TokenClaims,
             TokenClientId,
             TokenIssuer,
+            TokenMayAct,
+            TokenMayActIssuer,
             TokenPresent,
             TokenScopes,
             TokenSubject,
@@ -508,6 +522,8 @@ mod tests {
             client_id: Some("c"),
             actor: Some("a"),
             actor_issuer: Some("i"),
+            may_act: Some("m"),
+            may_act_issuer: Some("j"),
             scopes: vec!["x"],
             issuer: "i",
             claims: vec![("level", ClaimValue::Integer(1)), ("roles", ClaimValue::Texts(vec!["r"]))],

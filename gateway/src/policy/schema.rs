@@ -161,6 +161,8 @@ type Token = {
   client_id?: String,
   actor?: String,
   actor_issuer?: String,
+  may_act?: String,
+  may_act_issuer?: String,
 ";
 
 #[cfg(test)]

@@ -276,6 +276,8 @@ mod tests {
                     scopes: scopes.clone(),
                     actor: None,
                     actor_issuer: None,
+                    may_act: None,
+                    may_act_issuer: None,
                     claims: suspended.map(|s| ("suspended", ClaimValue::Boolean(s))).into_iter().collect(),
                 }),
                 path: vec![("order", self.order), ("line", "1")],

@@ -415,6 +415,8 @@ forbid (principal in Kind::\"person\", action in Action::\"write\", resource);
                context.token has client_id && context.token.client_id == \"c\" &&
                context.token has actor && context.token.actor == \"a\" &&
                context.token has actor_issuer && context.token.actor_issuer == \"i\" &&
+               context.token has may_act && context.token.may_act == \"m\" &&
+               context.token has may_act_issuer && context.token.may_act_issuer == \"j\" &&
                context.token.scopes.contains(\"x\") &&
                context.token.claims has level && context.token.claims.level == 3 &&
                context.token.claims has roles && context.token.claims.roles.contains(\"r\") &&
@@ -431,7 +433,7 @@ forbid (principal in Kind::\"person\", action in Action::\"write\", resource);
     operation: orders.v2.searchOrders
     with:
       certificate: {dns: [a.example], uris: ['spiffe://a'], sha256: '00'}
-      token: {issuer: 'https://i', subject: s, client_id: c, actor: a, actor_issuer: i}
+      token: {issuer: 'https://i', subject: s, client_id: c, actor: a, actor_issuer: i, may_act: m, may_act_issuer: j}
       scopes: [x]
       claims: {level: 3, roles: [r], suspended: false}
       address: 192.0.2.9

@@ -104,6 +104,10 @@ pub(super) struct TokenWritten {
     pub(super) actor: Option<String>,
     /// The `iss` of `act`.
     pub(super) actor_issuer: Option<String>,
+    /// The `sub` of `may_act`.
+    pub(super) may_act: Option<String>,
+    /// The `iss` of `may_act`.
+    pub(super) may_act_issuer: Option<String>,
 }
 
 /// A value in a path or query, which is text however it is written.
@@ -192,6 +196,8 @@ impl With {
             client_id: written.and_then(|token| token.client_id.as_deref()),
             actor: written.and_then(|token| token.actor.as_deref()),
             actor_issuer: written.and_then(|token| token.actor_issuer.as_deref()),
+            may_act: written.and_then(|token| token.may_act.as_deref()),
+            may_act_issuer: written.and_then(|token| token.may_act_issuer.as_deref()),
             scopes: borrowed(self.scopes.as_deref().unwrap_or_default()),
             claims: claims.collect(),
         })

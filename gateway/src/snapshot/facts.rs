@@ -83,6 +83,8 @@ fn token(token: &identity::Token) -> TokenFacts<'_> {
         scopes: token.scopes().iter().map(String::as_str).collect(),
         actor: token.actor().map(|actor| actor.subject.as_str()),
         actor_issuer: token.actor().and_then(|actor| actor.issuer.as_deref()),
+        may_act: token.may_act().map(|actor| actor.subject.as_str()),
+        may_act_issuer: token.may_act().and_then(|actor| actor.issuer.as_deref()),
         claims: token.policy_claims().iter().map(|(name, value)| (name.as_str(), claim(value))).collect(),
     }
 }

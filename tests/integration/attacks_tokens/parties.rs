@@ -59,6 +59,33 @@ async fn somebody_who_acts_by_a_machines_token_must_be_registered_to() {
     scene.end().await;
 }
 
+#[tokio::test]
+async fn who_may_act_is_recorded_and_for_policies_to_judge() {
+    let scene = Scene::new().await;
+    let allows =
+        || scene.world.mint("acme-marketplace").claim("may_act", json!({"sub": "agent", "iss": "i"}));
+    let reply = scene.client.get_as(&allows().sign(), ORDER).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let served = scene.served().await;
+    assert_eq!(served[0]["caller"]["may_act"], json!({"subject": "agent", "issuer": "i"}));
+
+    scene.world.odoo.reset();
+    scene.world.folder.write(
+        "policies/delegation.cedar",
+        "@id(\"no-agents\") forbid (principal, action, resource) when {
+           context.token has may_act && context.token.may_act == \"agent\"
+         };",
+    );
+    assert_eq!(scene.gateway.reload().await, Reload::Done, "{}", scene.gateway.printed());
+    let reply = scene.client.get_as(&allows().sign(), ORDER).await;
+    assert_eq!((reply.status.as_u16(), scene.world.odoo.seen().len()), (403, 0), "{}", reply.text());
+    let refused = scene.gateway.audit(&["--decision", "refused"]).await.pop().unwrap();
+    assert_eq!(refused["decision"]["reason"], "policy-forbidden");
+    assert_eq!(refused["decision"]["policies"], json!(["no-agents"]));
+    let reply = scene.client.get_as(&scene.world.mint("acme-marketplace").sign(), ORDER).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
 fn chain(links: usize) -> serde_json::Value {
     (0..links).fold(json!({"sub": "x"}), |inner, _| json!({"sub": "x", "act": inner}))
 }

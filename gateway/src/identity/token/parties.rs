@@ -17,17 +17,20 @@ pub(super) fn check_client(claims: &Map<String, Value>) -> Result<(), TokenFault
     }
 }
 
-/// Who acts for the subject (RFC 8693 section 4.1), if somebody does; and whether the token says who may
-/// (section 4.4). Who acts must be who may.
-pub(super) fn actors(claims: &Map<String, Value>) -> Result<(Option<Actor>, bool), TokenFault> {
+/// Who acts for the subject (RFC 8693 section 4.1), if somebody does; and who may (section 4.4), if the token says
+/// so. Who acts must be who may.
+pub(super) fn actors(claims: &Map<String, Value>) -> Result<(Option<Actor>, Option<Actor>), TokenFault> {
     let acting = claims.get("act").map(|act| actor(act, ACTORS_MAX)).transpose()?;
-    let Some(may_act) = claims.get("may_act") else { return Ok((acting, false)) };
+    let Some(may_act) = claims.get("may_act") else { return Ok((acting, None)) };
     let wrong = TokenFault::ClaimForm("may_act");
     let members = may_act.as_object().ok_or(wrong)?;
     let subject = text(members, "sub").or(Err(wrong))?.ok_or(wrong)?;
     let issuer = text(members, "iss").or(Err(wrong))?;
     let is_who_may = |actor: &Actor| actor.subject == subject && (issuer.is_none() || actor.issuer == issuer);
-    if acting.as_ref().is_none_or(is_who_may) { Ok((acting, true)) } else { Err(TokenFault::Actor) }
+    if !acting.as_ref().is_none_or(is_who_may) {
+        return Err(TokenFault::Actor);
+    }
+    Ok((acting, Some(Actor { subject, issuer, before: None })))
 }
 
 /// The actor is an object; who acted before it is nested in it.
@@ -58,9 +61,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(claims: Value) -> Result<(Option<String>, bool), TokenFault> {
+    fn read(claims: Value) -> Result<(Option<String>, Option<String>), TokenFault> {
         let Value::Object(claims) = claims else { panic!("an object") };
-        actors(&claims).map(|(actor, may_act)| (actor.map(|actor| actor.subject), may_act))
+        let name = |actor: Option<Actor>| actor.map(|actor| actor.subject);
+        actors(&claims).map(|(actor, may_act)| (name(actor), name(may_act)))
     }
 
     #[test]
@@ -68,11 +72,11 @@ mod tests {
         let (bot, other) = (json!({"sub": "bot", "iss": "i"}), json!({"sub": "other"}));
         let acting = || Some("bot".to_owned());
         for (claims, expected) in [
-            (json!({}), Ok((None, false))),
-            (json!({"act": bot}), Ok((acting(), false))),
-            (json!({"may_act": bot}), Ok((None, true))),
-            (json!({"act": bot, "may_act": bot}), Ok((acting(), true))),
-            (json!({"act": bot, "may_act": {"sub": "bot"}}), Ok((acting(), true))),
+            (json!({}), Ok((None, None))),
+            (json!({"act": bot}), Ok((acting(), None))),
+            (json!({"may_act": bot}), Ok((None, acting()))),
+            (json!({"act": bot, "may_act": bot}), Ok((acting(), acting()))),
+            (json!({"act": bot, "may_act": {"sub": "bot"}}), Ok((acting(), acting()))),
             (json!({"act": {"sub": "bot"}, "may_act": bot}), Err(TokenFault::Actor)),
             (json!({"act": other, "may_act": bot}), Err(TokenFault::Actor)),
             // Who acted before does not act now.

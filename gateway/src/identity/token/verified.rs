@@ -21,7 +21,7 @@ pub struct Token {
     pub(super) client_id: Option<String>,
     pub(super) scopes: BTreeSet<String>,
     pub(super) actor: Option<Actor>,
-    pub(super) may_act: bool,
+    pub(super) may_act: Option<Actor>,
     pub(super) policy_claims: BTreeMap<String, AttributeValue>,
     pub(super) issued: Option<Timestamp>,
     pub(super) expires: Timestamp,
@@ -101,10 +101,10 @@ impl Token {
         self.actor.as_ref()
     }
 
-    /// Whether it says who may act for the subject (`may_act`, RFC 8693 section 4.4).
+    /// Who may act for the subject, if it says so (`may_act`, RFC 8693 section 4.4).
     #[must_use]
-    pub const fn may_act(&self) -> bool {
-        self.may_act
+    pub const fn may_act(&self) -> Option<&Actor> {
+        self.may_act.as_ref()
     }
 
     /// The claims that policies may look at, as far as the token has them.
