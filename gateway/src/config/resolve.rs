@@ -410,9 +410,13 @@ mod tests {
         folder
     }
 
+    fn read(folder: &tempfile::TempDir) -> Result<(Settings, Diagnostics), Diagnostics> {
+        load(&folder.path().join("gateway.yaml"), &Arc::default())
+    }
+
     fn told(extra: &str) -> String {
         let folder = folder(extra);
-        load(&folder.path().join("gateway.yaml"), &Arc::default()).unwrap_err().to_string()
+        read(&folder).unwrap_err().to_string()
     }
 
     const LISTENER: &str = "listeners: { plain: { address: \"127.0.0.1:0\", insecure_no_tls: true } }\n";
@@ -420,7 +424,7 @@ mod tests {
     #[test]
     fn what_is_not_written_has_its_default() {
         let folder = folder(LISTENER);
-        let (settings, _) = load(&folder.path().join("gateway.yaml"), &Arc::default()).unwrap();
+        let (settings, _) = read(&folder).unwrap();
         assert_eq!(settings.admin.to_string(), default::ADMIN);
         assert_eq!(settings.limits.head_time, default::HEAD_TIME);
         assert_eq!(settings.policies, folder.path().join("policies"));
@@ -463,11 +467,11 @@ mod tests {
             [asked(&format!(", {url}")), asked(", discovery: oauth"), asked(&format!(", {url}, timeout: 1s"))]
         {
             let folder = folder(&text);
-            let (settings, _) = load(&folder.path().join("gateway.yaml")).unwrap();
+            let (settings, _) = read(&folder).unwrap();
             assert_eq!(settings.issuers[0].keys, KeySource::Nowhere, "{text}");
         }
         let plain = asked(", url: \"http://127.0.0.1:1/ask\", insecure_http: true");
-        let insecure = load(&folder(&plain).path().join("gateway.yaml")).unwrap().0.insecure;
+        let insecure = read(&folder(&plain)).unwrap().0.insecure;
         assert!(insecure.contains(&"issuers.i.introspection.insecure_http".to_owned()), "{insecure:?}");
         for (text, place, said) in [
             (with(""), "gateway.yaml:4:", "give `keys` for JWTs, `introspection` for opaque tokens, or both"),
