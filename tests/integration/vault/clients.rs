@@ -41,7 +41,7 @@ async fn world(vault: &Vault) -> World {
             "cache": "0s",
         });
     });
-    world.issuer.knows("at-1", &world.mint("acme-marketplace"));
+    world.issuer.knows("at-1-opaque-of-acme", &world.mint("acme-marketplace"));
     world
 }
 
@@ -65,7 +65,7 @@ async fn a_clients_password_is_rotated_under_traffic_and_no_call_fails() {
         let (stop, answered, client) = (Arc::clone(&stop), Arc::clone(&answered), gateway.client().build());
         tokio::spawn(async move {
             while !stop.load(Ordering::Relaxed) {
-                let reply = client.get_as("at-1", ORDER).await;
+                let reply = client.get_as("at-1-opaque-of-acme", ORDER).await;
                 assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
                 answered.fetch_add(1, Ordering::Relaxed);
             }
@@ -107,23 +107,23 @@ async fn a_clients_password_is_rotated_under_traffic_and_no_call_fails() {
 async fn a_client_without_its_password_makes_no_token_good_and_operators_are_told() {
     let vault = Vault::start().await;
     let world = world(&vault).await;
-    world.issuer.takes_only("gateway", &["another"]);
+    world.issuer.takes_only("gateway", &["another-password"]);
     let gateway = Gateway::start(&world).await;
     let client = gateway.client().build();
-    let reply = client.get_as("at-1", ORDER).await;
+    let reply = client.get_as("at-1-opaque-of-acme", ORDER).await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{}", reply.text());
     assert!(world.odoo.seen().is_empty());
     let record = gateway.audit(&["--status", "503"]).await.remove(0);
     assert_eq!(record["decision"]["reason"], "introspection-unavailable");
 
     // Somebody puts the right one into Vault, and need not wait.
-    vault.put("gateway/login", json!({"password": "another"})).await;
+    vault.put("gateway/login", json!({"password": "another-password"})).await;
     let admin = gateway.admin().to_string();
     let told = run(&["secrets", "rotate", "login-client", "--admin", &admin]).await;
     assert_eq!(told.code, Some(0), "{told:?}");
     gateway
         .until("it is known", async || {
-            (client.get_as("at-1", ORDER).await.status == StatusCode::OK).then_some(())
+            (client.get_as("at-1-opaque-of-acme", ORDER).await.status == StatusCode::OK).then_some(())
         })
         .await;
 }
