@@ -61,7 +61,7 @@ async fn a_secret_that_is_on_record_is_found() {
     finds(&planted, "its files", async move { drop(gateway) }).await;
 }
 
-/// How often a secret is noted cannot be told from outside; that it would be found can.
+/// A gateway that wrote it down would be found out.
 fn is_noted(what: &str, secret: &str) {
     assert!(!secrets::found_in(secret).is_empty(), "{what} is not noted");
 }
