@@ -186,7 +186,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "vault",
         ],
     ),
-    ("orders", &["admin", "credential", "gateway"]),
+    ("orders", &["admin", "audit", "credential", "gateway", "revocation"]),
 ];
 
 /// The only parts that may name Pingora.

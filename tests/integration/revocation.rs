@@ -165,11 +165,30 @@ async fn an_order_holds_at_once_and_over_a_restart_until_it_is_lifted() {
     let admin = gateway.admin_client();
     let lift = || {
         let request = admin.request(Method::DELETE, &format!("/revocations/{id}"));
-        admin.send(request.header("content-type", "application/json"))
+        admin.send(request.header("content-type", "application/json").body(json!({"by": "bob"}).to_string()))
     };
+    let nobody = admin.request(Method::DELETE, &format!("/revocations/{id}"));
+    let nobody = admin.send(nobody.header("content-type", "application/json")).await;
+    assert_eq!((nobody.status, nobody.json()["error"].is_string()), (StatusCode::BAD_REQUEST, true));
+    is_refused(&world, &gateway, &token).await;
     assert_eq!(lift().await.status, StatusCode::NO_CONTENT);
     assert_eq!(status(&client, &token).await, StatusCode::OK);
     assert_eq!(lift().await.status, StatusCode::NOT_FOUND);
+    let records = gateway.audit(&[]).await;
+    let orders: Vec<_> = records.iter().filter(|record| record["listener"] == "admin").collect();
+    let told = |record: &Value| (record["decision"]["reason"].clone(), record["order"]["by"].clone());
+    let expected = [("revocation-ordered", "alice"), ("revocation-lifted", "bob")];
+    assert_eq!(
+        orders.iter().map(|record| told(record)).collect::<Vec<_>>(),
+        expected.map(|(reason, by)| (json!(reason), json!(by)))
+    );
+    for order in orders {
+        assert_eq!((&order["order"]["id"], &order["order"]["issuer"]), (&json!(id), &json!("retail")));
+        assert_eq!(
+            (&order["order"]["kind"], &order["order"]["name"]),
+            (&json!("client"), &json!("acme-marketplace"))
+        );
+    }
     assert_eq!(gateway.admin_page("/revocations").await.json(), json!({"revocations": [], "written": []}));
 }
 
@@ -234,7 +253,7 @@ async fn security_people_revoke_see_and_lift_by_a_command() {
     );
 
     let id = ordered["id"].as_str().unwrap();
-    let lifted = revoke(&gateway, &["lift", id]).await;
+    let lifted = revoke(&gateway, &["lift", id, "--by", "alice"]).await;
     assert!(lifted.success && lifted.output.starts_with("lifted: "), "{lifted:?}");
     assert_eq!(
         (status(&client, &other).await, status(&client, &stolen).await),
@@ -293,7 +312,7 @@ async fn an_order_by_command_that_is_not_carried_out_says_so_and_ends_otherwise(
         (&["token", "--in", "/nowhere/found.jwt"], 1, "/nowhere/found.jwt: entity not found"),
         (&["client", "x", "--issued-before", "yesterday"], 2, "--issued-before"),
     ] {
-        let more: &[&str] = if arguments[0] == "lift" { &[] } else { &why };
+        let more: &[&str] = if arguments[0] == "lift" { &["--by", "alice"] } else { &why };
         let told = revoke(&gateway, &[arguments, more].concat()).await;
         assert_eq!(told.code, Some(code), "{arguments:?}: {told:?}");
         assert!(told.errors.contains(said), "{arguments:?}: {}", told.errors);

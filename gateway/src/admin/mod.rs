@@ -8,7 +8,7 @@ mod report;
 mod revocations;
 mod server;
 
-pub use orders::{Order, OrderFault, Orders};
+pub use orders::{Done, Order, OrderFault, Orders, Recorder, What};
 pub use report::{
     AddressStatus, AuditStatus, BrownoutStatus, ContractStatus, CredentialStatus, ExpiryStatus, IssuerStatus,
     ReloadFault, RetiringStatus, RevocationStatus, SnapshotStatus, StatusReport, TroubleStatus,

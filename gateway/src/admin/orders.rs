@@ -18,15 +18,42 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::revocation::Ordered;
+
 /// One order, of something by its name; done when it answers.
 pub type Order =
     Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Value, OrderFault>> + Send>> + Send + Sync>;
+
+/// Puts on record what was ordered and done; whether it is on record when that is over.
+pub type Recorder = Arc<dyn Fn(Done) -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
 
 /// What an operator may order.
 #[derive(Clone)]
 pub struct Orders {
     /// Reads the source of a credential now.
     pub rotate: Order,
+    /// For orders about revocations.
+    pub record: Recorder,
+}
+
+/// An order about a revocation that was carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// Whether it holds from now on, or no more.
+    pub what: What,
+    /// Who ordered this, as they said.
+    pub by: String,
+    /// What is revoked, or was.
+    pub revoked: Ordered,
+}
+
+/// What became of a revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// It holds.
+    Revoked,
+    /// It does not any more.
+    Lifted,
 }
 
 /// Why an order was not carried out.

@@ -1,6 +1,7 @@
 //! Who is shut out from this second on? Orders of operators, as JSON.
 //!
-//! `GET /revocations` shows what is in force, `POST` revokes, `DELETE /revocations/ID` takes one back.
+//! `GET /revocations` shows what is in force, `POST` revokes, `DELETE /revocations/ID` takes one back. Both orders say
+//! `by` whom, and are on record in the audit log when they are answered.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use axum::{Json, Router};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::orders::{from_an_operator, is_addressed};
+use super::orders::{Done, What, from_an_operator, is_addressed};
 use super::server::Asked;
 use crate::document::unique;
 use crate::revocation::{Entry, OrderFault, Revocations};
@@ -52,13 +53,12 @@ async fn order(State(asked): State<Asked>, body: Bytes) -> Response {
     .await;
     match ordered {
         Some(Ok(ordered)) => {
-            tracing::warn!(
-                id = ordered.id,
-                by = ordered.by,
-                kind,
-                issuer,
-                "revoked by order of the admin listener"
-            );
+            let (id, by) = (&ordered.id, &ordered.by);
+            tracing::warn!(id, by, kind, issuer, "revoked by order of the admin listener");
+            let by = by.clone();
+            if !(asked.orders.record)(Done { what: What::Revoked, by, revoked: ordered.clone() }).await {
+                return refused(StatusCode::INTERNAL_SERVER_ERROR, "the order holds and is not on record");
+            }
             (StatusCode::CREATED, Json(json!(ordered))).into_response()
         }
         Some(Err(OrderFault::Mistake(mistake))) => refused(StatusCode::BAD_REQUEST, &mistake.to_string()),
@@ -80,19 +80,24 @@ async fn order(State(asked): State<Asked>, body: Bytes) -> Response {
     }
 }
 
-async fn lift(State(asked): State<Asked>, Path(id): Path<String>) -> Response {
-    match on_disk(&asked, move |revocations| revocations.lift(&id)).await {
+async fn lift(State(asked): State<Asked>, Path(id): Path<String>, body: Bytes) -> Response {
+    let by = unique::object(&body).and_then(|mut members| members.remove("by"));
+    let Some(Value::String(by)) = by else {
+        return refused(StatusCode::BAD_REQUEST, "`by` says who orders it");
+    };
+    let as_told = by.clone();
+    match on_disk(&asked, move |revocations| revocations.lift(&id, &as_told)).await {
         Some(Ok(Some(lifted))) => {
             let (kind, issuer) = (lifted.entry.kind(), lifted.entry.issuer().unwrap_or_default());
-            tracing::warn!(
-                id = lifted.id,
-                kind,
-                issuer,
-                "a revocation was lifted by order of the admin listener"
-            );
+            let id = &lifted.id;
+            tracing::warn!(id, by, kind, issuer, "a revocation was lifted by order of the admin listener");
+            if !(asked.orders.record)(Done { what: What::Lifted, by, revoked: lifted }).await {
+                return refused(StatusCode::INTERNAL_SERVER_ERROR, "it is lifted, and that is not on record");
+            }
             StatusCode::NO_CONTENT.into_response()
         }
         Some(Ok(None)) => refused(StatusCode::NOT_FOUND, "there is no such order"),
+        Some(Err(OrderFault::Mistake(mistake))) => refused(StatusCode::BAD_REQUEST, &mistake.to_string()),
         Some(Err(fault)) => {
             let error: &(dyn std::error::Error + 'static) = &fault;
             tracing::error!(error, "a revocation could not be lifted");

@@ -161,7 +161,7 @@ mod tests {
                 }
             })
         });
-        Orders { rotate }
+        Orders { rotate, record: Arc::new(|_done| Box::pin(async { true })) }
     }
 
     fn asked(not_ready: &'static [&'static str]) -> Asked {

@@ -76,7 +76,7 @@ pub use proof::{Growth, Inclusion, ProofError, prove, prove_growth};
 pub use query::{Found, Query, query};
 pub use record::{
     ActorPart, AnswerPart, CallPart, CallerPart, CertificatePart, CredentialPart, Decision, LifecyclePart,
-    LimitPart, Outcome, Record, UpstreamPart, ViolationPart,
+    LimitPart, OrderPart, Outcome, Record, UpstreamPart, ViolationPart,
 };
 pub use redaction::{Redacted, Redaction};
 pub use signer::{Ask, Elsewhere, Signer};

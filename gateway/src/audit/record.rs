@@ -35,6 +35,9 @@ pub struct Record {
     /// What is odd about how the caller proved itself, by fixed codes. Nobody is refused for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspicions: Vec<String>,
+    /// What an operator ordered, where this is about an order and no request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderPart>,
     /// What was called.
     pub call: CallPart,
     /// What became of it.
@@ -90,6 +93,7 @@ impl Record {
             caller: None,
             certificate: None,
             suspicions: Vec::new(),
+            order: None,
             call,
             decision,
             times: None,
@@ -164,6 +168,28 @@ pub struct CertificatePart {
     /// The names in it, where its chain was good.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
+}
+
+/// An order to revoke, or to take that back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderPart {
+    /// By which it is listed and lifted.
+    pub id: String,
+    /// Who ordered this, as they said.
+    pub by: String,
+    /// What is revoked: `token`, `client`, `subject`, or all of an `issuer`.
+    pub kind: String,
+    /// Whose tokens, by the issuer's name in `gateway.yaml`.
+    pub issuer: String,
+    /// The token's id or the client's. A subject may be a person, and is not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Only tokens that were issued before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_before: Option<Timestamp>,
+    /// Until when, if it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// One of those who act or acted for a caller.
@@ -406,6 +432,10 @@ mod tests {
                     sha256: text(1), issuer_sha256: some(2), ends: None, names: vec![text(3)],
                 }),
                 suspicions: if part[1] { vec![text(6)] } else { vec![] },
+                order: part[3].then(|| OrderPart {
+                    id: text(1), by: text(2), kind: text(3), issuer: text(4), name: some(5),
+                    issued_before: None, until: part[2].then_some(Timestamp::UNIX_EPOCH),
+                }),
                 call: CallPart {
                     method: text(8),
                     target: samples::redacted(&texts[9]),

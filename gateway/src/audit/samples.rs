@@ -51,6 +51,7 @@ pub(super) fn record(n: u64) -> Record {
         caller: None,
         certificate: None,
         suspicions: vec![],
+        order: None,
         call: CallPart {
             method: "GET".into(),
             target: redacted(&format!("/orders/{n}")),

@@ -203,7 +203,7 @@ pub(super) fn schema() -> serde_json::Value {
     schemars::schema_for!(RevocationsFile).to_value()
 }
 
-fn is_text(text: &str) -> bool {
+pub(super) fn is_text(text: &str) -> bool {
     !text.is_empty() && text.chars().count() <= TEXT_MAX && !text.chars().any(char::is_control)
 }
 

@@ -161,17 +161,20 @@ impl Revocations {
         Ok(ordered)
     }
 
-    /// Takes the order `id` back; nothing if there is none. Blocks on files.
+    /// Takes the order `id` back, as `by` orders; nothing if there is none. Blocks on files.
     ///
     /// # Errors
-    /// It could not be written down: then nothing has changed.
-    pub fn lift(&self, id: &str) -> Result<Option<Ordered>, StateFault> {
+    /// See [`OrderFault`]: then nothing has changed.
+    pub fn lift(&self, id: &str, by: &str) -> Result<Option<Ordered>, OrderFault> {
+        if !entry::is_text(by) {
+            return Err(OrderFault::Mistake(EntryMistake::Text));
+        }
         let mut lists = self.lists();
         let Some(lifted) = lists.ordered.iter().find(|ordered| ordered.id == id).cloned() else {
             return Ok(None);
         };
         let next = lists.ordered.iter().filter(|ordered| ordered.id != id).cloned().collect();
-        self.keep(&mut lists, next)?;
+        self.keep(&mut lists, next).map_err(OrderFault::Unwritten)?;
         Ok(Some(lifted))
     }
 

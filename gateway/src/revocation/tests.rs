@@ -110,8 +110,8 @@ fn an_order_outlives_a_restart_and_a_lifted_one_does_not() {
     assert_eq!(open().in_force(now()).revocations, std::slice::from_ref(&ordered));
     assert!(first.rewrite(Some(Vec::new())) && !first.rewrite(Some(Vec::new())));
     assert!(first.holds(&shown(), now()), "the file takes no order back");
-    assert_eq!(first.lift("another").unwrap(), None);
-    assert_eq!(first.lift(&ordered.id).unwrap(), Some(ordered));
+    assert_eq!(first.lift("another", "alice").unwrap(), None);
+    assert_eq!(first.lift(&ordered.id, "alice").unwrap(), Some(ordered));
     assert!(!first.holds(&shown(), now()) && !open().holds(&shown(), now()));
 }
 

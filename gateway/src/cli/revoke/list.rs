@@ -2,7 +2,7 @@
 
 use clap::Args;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::Format;
 use super::super::admin::{Running, Undone};
@@ -24,6 +24,9 @@ pub(in super::super) struct Lift {
     /// The order, as `gateway revoke list` names it.
     #[arg(value_name = "ORDER")]
     id: String,
+    /// Who orders it.
+    #[arg(long, value_name = "NAME", env = "USER", hide_env_values = true)]
+    by: String,
     #[command(flatten)]
     running: Running,
 }
@@ -45,7 +48,8 @@ impl Lift {
             let told = format!("`{}` is no order\n  help: `gateway revoke list` names them", self.id);
             return Err(Undone::Refused(told));
         }
-        self.running.send(Method::DELETE, &format!("/revocations/{}", self.id), None)?;
+        let told = json!({ "by": self.by });
+        self.running.send(Method::DELETE, &format!("/revocations/{}", self.id), Some(&told))?;
         say!("lifted: {} holds no more", self.id);
         Ok(())
     }
