@@ -1,13 +1,12 @@
 //! What the gateway shows to its upstreams: rotated under traffic, wrong, lost and late, and who notices.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use testbed::gateway::{Client, Gateway, run};
+use testbed::gateway::{Gateway, run};
 use testbed::{ODOO_KEY, World, secrets};
+
+use crate::load::{Load, unlimited};
 
 const ORDER: &str = "/orders/v2/orders/S00042";
 const COUNTS: &str = "/stock/v1/status";
@@ -26,61 +25,18 @@ async fn credential(gateway: &Gateway) -> Value {
     gateway.status().await["credentials"][0].clone()
 }
 
-/// Calls one after the other until it is told to stop.
-struct Traffic {
-    stop: Arc<AtomicBool>,
-    answered: Arc<AtomicU64>,
-    tasks: Vec<tokio::task::JoinHandle<Vec<String>>>,
-}
-
-impl Traffic {
-    fn start(client: &Client, token: &str) -> Self {
-        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let tasks = (0..4).map(|_| {
-            let (client, token) = (client.clone(), token.to_owned());
-            let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
-            tokio::spawn(async move {
-                let mut failed = Vec::new();
-                while !stop.load(Ordering::Relaxed) {
-                    let reply = client.get_as(&token, ORDER).await;
-                    if reply.status == StatusCode::OK {
-                        answered.fetch_add(1, Ordering::Relaxed);
-                    } else {
-                        failed.push(format!("{} {}", reply.status, reply.text()));
-                    }
-                }
-                failed
-            })
-        });
-        Self { tasks: tasks.collect(), stop, answered }
-    }
-
-    /// How many calls were answered, and what became of the others.
-    async fn end(self) -> (u64, Vec<String>) {
-        self.stop.store(true, Ordering::Relaxed);
-        let mut failed = Vec::new();
-        for task in self.tasks {
-            failed.extend(task.await.unwrap());
-        }
-        (self.answered.load(Ordering::Relaxed), failed)
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn hundreds_of_rotations_under_traffic_fail_no_call() {
     const ROTATIONS: u64 = 200;
     let world = World::new().await;
-    for quota in ["name: burst, quota: 600,", "name: daily, quota: 200000,"] {
-        let name = quota.split(" quota").next().unwrap();
-        world.folder.replace("policies/limits.yaml", quota, &format!("{name} quota: 50000000,"));
-    }
+    unlimited(&world);
     let (odoo, folder) = (&world.odoo, &world.folder);
     folder.write_private("certs/odoo-key", &key(0));
     odoo.takes_only(&[&bearer(&key(0))], 401);
     let gateway = Gateway::start(&world).await;
-    let traffic = Traffic::start(&gateway.client().build(), &world.mint("acme-marketplace").sign());
-    let some = || (traffic.answered.load(Ordering::Relaxed) > 0).then_some(());
-    gateway.until("there is traffic", async || some()).await;
+    let token = world.mint("acme-marketplace").sign();
+    let load = Load::of_tokens(&gateway, move || token.clone());
+    load.goes_on(&gateway).await;
     for number in 1..=ROTATIONS {
         let (old, new) = (bearer(&key(number - 1)), bearer(&key(number)));
         match number % 3 {
@@ -109,9 +65,8 @@ async fn hundreds_of_rotations_under_traffic_fail_no_call() {
             })
             .await;
     }
-    let (answered, failed) = traffic.end().await;
-    assert_eq!(failed, Vec::<String>::new(), "of {answered}");
-    assert!(answered > ROTATIONS, "{answered} calls are no traffic");
+    let served = load.end().await;
+    assert!(u64::try_from(served).unwrap() > ROTATIONS, "{served} calls are no traffic");
     let seen = odoo.seen();
     for number in 0..=ROTATIONS {
         let shown = bearer(&key(number));
@@ -121,7 +76,7 @@ async fn hundreds_of_rotations_under_traffic_fail_no_call() {
         );
     }
     let records = gateway.audit(&["--caller", "acme-marketplace"]).await;
-    assert_eq!(u64::try_from(records.len()).unwrap(), answered);
+    assert_eq!(records.len(), served);
     let versions: std::collections::BTreeSet<_> =
         records.iter().map(|record| record["credential"]["version"].as_str().unwrap()).collect();
     assert_eq!(u64::try_from(versions.len()).unwrap(), ROTATIONS + 1, "each version is on the record");

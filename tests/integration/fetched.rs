@@ -12,7 +12,8 @@ use testbed::depot::Depot;
 use testbed::gateway::{Client, Gateway};
 use testbed::{Fault, Gate, World};
 
-use crate::keyring::{Load, no_reload_from_here, trouble};
+use crate::keyring::{no_reload_from_here, trouble};
+use crate::load::Load;
 
 /// Open to a certificate alone: the warehouse may read it.
 const ORDER: &str = "/orders/v2/orders/S00042";

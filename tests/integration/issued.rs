@@ -15,7 +15,8 @@ use testbed::{SERVER_NAME, World, repository};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::handshake::TlsClient;
-use crate::keyring::{Load, ends, trouble};
+use crate::keyring::{ends, trouble};
+use crate::load::Load;
 
 /// Open to a certificate alone: the warehouse may read it.
 const ORDER: &str = "/orders/v2/orders/S00042";

@@ -1,9 +1,7 @@
 //! Certificates, keys, roots and revocation lists are replaced while traffic flows: nobody notices, except who
 //! looks which certificate was shown.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use http::StatusCode;
 use rustls::ALL_VERSIONS;
@@ -11,123 +9,14 @@ use serde_json::Value;
 use testbed::certificates::{Authority, Identity, Usage, Validity, sans};
 use testbed::gateway::{Gateway, run};
 use testbed::{SERVER_NAME, World};
-use tokio::task::JoinSet;
 
 use crate::handshake::TlsClient;
+use crate::load::Load;
 
 /// Open to a certificate alone: the warehouse may read it.
 const ORDER: &str = "/orders/v2/orders/S00042";
 /// Open to everybody, and answered by the upstream that asks for the gateway's certificate.
 const STATUS: &str = "/stock/v1/status";
-
-/// Clients that call without a pause until they are told to stop.
-pub(crate) struct Load {
-    tasks: JoinSet<()>,
-    stop: Arc<AtomicBool>,
-    served: Arc<AtomicUsize>,
-    failed: Arc<Mutex<Vec<String>>>,
-    /// The certificates that the gateway showed.
-    shown: Arc<Mutex<BTreeSet<Vec<u8>>>>,
-}
-
-impl Load {
-    fn new() -> Self {
-        Self {
-            tasks: JoinSet::new(),
-            stop: Arc::default(),
-            served: Arc::default(),
-            failed: Arc::default(),
-            shown: Arc::default(),
-        }
-    }
-
-    /// Clients with this certificate: some make a connection for each call, one keeps its own.
-    pub(crate) fn of_connections(gateway: &Gateway, roots_pem: &str, identity: &Identity) -> Self {
-        let mut load = Self::new();
-        for _ in 0..2 {
-            let client = TlsClient::new(gateway.address("public"), roots_pem, Some(identity), ALL_VERSIONS);
-            let (client, shown) = (Arc::new(client), Arc::clone(&load.shown));
-            load.client(move || {
-                let (client, shown) = (Arc::clone(&client), Arc::clone(&shown));
-                async move {
-                    let mut connection =
-                        client.connect_to(SERVER_NAME).await.map_err(|fault| fault.to_string())?;
-                    shown.lock().unwrap().insert(connection.certificate());
-                    match connection.get(ORDER).await {
-                        Ok(200) => Ok(()),
-                        other => Err(format!("{other:?}")),
-                    }
-                }
-            });
-        }
-        let kept = gateway.client().certificate(identity).build();
-        load.client(move || {
-            let kept = kept.clone();
-            async move {
-                let reply = kept.get(ORDER).await;
-                if reply.status == StatusCode::OK { Ok(()) } else { Err(format!("{reply:?}")) }
-            }
-        });
-        load
-    }
-
-    /// Clients without a certificate, which keep their connections.
-    pub(crate) fn of_calls(gateway: &Gateway, path: &'static str) -> Self {
-        let mut load = Self::new();
-        for _ in 0..3 {
-            let client = gateway.client().build();
-            load.client(move || {
-                let client = client.clone();
-                async move {
-                    let reply = client.get(path).await;
-                    if reply.status == StatusCode::OK { Ok(()) } else { Err(format!("{reply:?}")) }
-                }
-            });
-        }
-        load
-    }
-
-    /// One more client; `call` gives why it failed.
-    fn client<F>(&mut self, call: impl Fn() -> F + Send + 'static)
-    where
-        F: Future<Output = Result<(), String>> + Send,
-    {
-        let (stop, served) = (Arc::clone(&self.stop), Arc::clone(&self.served));
-        let failed = Arc::clone(&self.failed);
-        self.tasks.spawn(async move {
-            while !stop.load(Ordering::Relaxed) {
-                match call().await {
-                    Ok(()) => drop(served.fetch_add(1, Ordering::Relaxed)),
-                    Err(why) => failed.lock().unwrap().push(why),
-                }
-            }
-        });
-    }
-
-    fn served(&self) -> usize {
-        self.served.load(Ordering::Relaxed)
-    }
-
-    /// How many certificates the gateway showed.
-    pub(crate) fn certificates(&self) -> usize {
-        self.shown.lock().unwrap().len()
-    }
-
-    /// Waits for some calls more than there were.
-    pub(crate) async fn goes_on(&self, gateway: &Gateway) {
-        let before = self.served();
-        gateway.until("more calls", async || (self.served() > before + 20).then_some(())).await;
-    }
-
-    /// Every call was served.
-    pub(crate) async fn end(mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        while let Some(ended) = self.tasks.join_next().await {
-            ended.unwrap();
-        }
-        assert_eq!(*self.failed.lock().unwrap(), Vec::<String>::new());
-    }
-}
 
 /// Breaks a file, so that no reload can do what is to happen without one.
 pub(crate) async fn no_reload_from_here(world: &World, gateway: &Gateway) -> Value {
@@ -162,21 +51,17 @@ async fn a_listener_shows_its_renewed_certificate_under_load_while_no_reload_is_
     let old = Identity::read(&world.folder.join("certs"), "server").unwrap();
 
     let load = Load::of_connections(&gateway, &world.servers.pem(), &identity);
-    let shown = Arc::clone(&load.shown);
     load.goes_on(&gateway).await;
     for _ in 0..3 {
         let renewed = world.servers.server(&[SERVER_NAME, "localhost", "127.0.0.1"]);
         renewed.write(&world.folder.join("certs"), "server");
         gateway
-            .until("the renewed certificate is shown", async || {
-                shown.lock().unwrap().contains(&renewed.der).then_some(())
-            })
+            .until("the renewed certificate is shown", async || load.has_shown(&renewed.der).then_some(()))
             .await;
         load.goes_on(&gateway).await;
     }
+    assert!(load.certificates() == 4 && load.has_shown(&old.der), "{} certificates", load.certificates());
     load.end().await;
-    let shown = shown.lock().unwrap().clone();
-    assert!(shown.len() == 4 && shown.contains(&old.der), "{} certificates", shown.len());
     assert_eq!(gateway.status().await["snapshot"]["id"], before["id"], "no reload took place");
 }
 

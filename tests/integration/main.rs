@@ -31,6 +31,7 @@ mod keyring;
 mod keys;
 mod lifecycle;
 mod limits;
+mod load;
 mod memory;
 mod metadata;
 mod oidc;

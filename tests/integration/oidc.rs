@@ -1,7 +1,6 @@
 //! Tokens of a real authorization server (npm `oidc-provider`): a second opinion on what a token is.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{Method, StatusCode};
@@ -12,6 +11,8 @@ use testbed::issuer::{Algorithm, Client, Mint, SigningKey};
 use testbed::oidc::{OidcProvider, Registered, Site};
 use testbed::{AUDIENCE, World, retailer};
 use tokio::sync::watch;
+
+use crate::load::{Load, unlimited};
 
 const ORDER: &str = "/orders/v2/orders/S00042";
 
@@ -295,45 +296,14 @@ async fn its_tokens_that_are_bound_to_a_key_need_a_proof_for_each_request() {
 #[tokio::test]
 async fn its_rotations_under_traffic_refuse_nobody() {
     let mut world = World::new().await;
-    // As much as four clients can ask for: what is refused here is refused for its token.
-    let plan = "{ name: burst, quota: 600, window: 60s }\n      - { name: daily, quota: 200000,";
-    world.folder.replace(
-        "policies/limits.yaml",
-        plan,
-        &plan.replace("600,", "6000000,").replace("200000,", "60000000,"),
-    );
+    unlimited(&world);
     let (provider, gateway) = started_in(&mut world, AUDIENCE).await;
     let acme = sample("acme-marketplace");
-    let served = Arc::new(AtomicUsize::new(0));
-    let (stop, stopped) = watch::channel(false);
     let token = provider.token(&acme, &[READ]).await.unwrap();
     let (current, tokens) = watch::channel(token);
-    let callers: Vec<_> = (0..4)
-        .map(|_| {
-            let (client, served) = (gateway.client().build(), Arc::clone(&served));
-            let (stopped, tokens) = (stopped.clone(), tokens.clone());
-            tokio::spawn(async move {
-                let mut refused = Vec::new();
-                while !*stopped.borrow() {
-                    let token = tokens.borrow().clone();
-                    let reply = client.get_as(&token, ORDER).await;
-                    if reply.status == StatusCode::OK {
-                        served.fetch_add(1, Ordering::SeqCst);
-                    } else {
-                        refused.push(reply.status);
-                    }
-                }
-                refused
-            })
-        })
-        .collect();
-    let until_more = async || {
-        let before = served.load(Ordering::SeqCst);
-        let more = async || (served.load(Ordering::SeqCst) >= before + 20).then_some(());
-        gateway.until("traffic goes on", more).await;
-    };
+    let load = Load::of_tokens(&gateway, move || tokens.borrow().clone());
     for _ in 0..3 {
-        until_more().await;
+        load.goes_on(&gateway).await;
         provider.rotate_gently().await;
         let next = provider.token(&acme, &[READ]).await.unwrap();
         // As careful issuers do: a key is published before what it signs is in use.
@@ -341,11 +311,8 @@ async fn its_rotations_under_traffic_refuse_nobody() {
         let known = async || (probe.get_as(&next, ORDER).await.status == StatusCode::OK).then_some(());
         gateway.until("the new key is known", known).await;
         current.send_replace(next);
-        until_more().await;
+        load.goes_on(&gateway).await;
     }
-    stop.send_replace(true);
-    for caller in callers {
-        assert_eq!(caller.await.unwrap(), Vec::<StatusCode>::new());
-    }
+    load.end().await;
     assert!(world.odoo.seen().len() >= 120);
 }

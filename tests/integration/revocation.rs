@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use testbed::World;
 use testbed::gateway::{Client, Finished, Gateway, Reply, Signal, run};
 
+use crate::load::{Load, unlimited};
+
 const ORDER: &str = "/orders/v2/orders/S00042";
 const LIST: &str = "policies/revocations.yaml";
 
@@ -190,6 +192,30 @@ async fn an_order_holds_at_once_and_over_a_restart_until_it_is_lifted() {
         );
     }
     assert_eq!(gateway.admin_page("/revocations").await.json(), json!({"revocations": [], "written": []}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_load_an_order_ends_what_it_names_and_no_other_call() {
+    let world = World::new().await;
+    unlimited(&world);
+    let gateway = Gateway::start(&world).await;
+    let client = gateway.client().build();
+    let acme = || world.mint("acme-marketplace");
+    let good = acme().sign();
+    let load = Load::of_tokens(&gateway, move || good.clone());
+    load.goes_on(&gateway).await;
+    for number in 0..20 {
+        let id = format!("stolen-{number}");
+        let stolen = acme().claim("jti", id.as_str()).sign();
+        assert_eq!(status(&client, &stolen).await, StatusCode::OK);
+        let named = json!({"token": {"issuer": "retail", "jti": id}, "reason": "found", "by": "alice"});
+        assert_eq!(order(&gateway, &named).await.status, StatusCode::CREATED);
+        // The very next call, though the token is remembered as good.
+        assert_eq!(status(&client, &stolen).await, StatusCode::UNAUTHORIZED);
+    }
+    load.goes_on(&gateway).await;
+    load.end().await;
+    assert_eq!(gateway.audit(&["--decision", "refused"]).await.len(), 20);
 }
 
 /// `gateway revoke` at this gateway.

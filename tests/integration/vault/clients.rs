@@ -1,8 +1,5 @@
 //! What the gateway shows to authorization servers is in Vault, and is replaced while they are asked.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use testbed::World;
@@ -10,7 +7,10 @@ use testbed::gateway::{Gateway, run};
 use testbed::issuer::{self, paths};
 use testbed::vault::Vault;
 
+use crate::load::{Load, unlimited};
+
 const ORDER: &str = "/orders/v2/orders/S00042";
+const TOKEN: &str = "an-opaque-token-of-acme";
 
 fn password(number: u64) -> String {
     format!("gateway-at-login-{number:04}")
@@ -41,7 +41,7 @@ async fn world(vault: &Vault) -> World {
             "cache": "0s",
         });
     });
-    world.issuer.knows("at-1-opaque-of-acme", &world.mint("acme-marketplace"));
+    world.issuer.knows(TOKEN, &world.mint("acme-marketplace"));
     world
 }
 
@@ -55,22 +55,10 @@ async fn a_clients_password_is_rotated_under_traffic_and_no_call_fails() {
     const ROTATIONS: u64 = 24;
     let vault = Vault::start().await;
     let world = world(&vault).await;
-    for quota in ["name: burst, quota: 600,", "name: daily, quota: 200000,"] {
-        let name = quota.split(" quota").next().unwrap();
-        world.folder.replace("policies/limits.yaml", quota, &format!("{name} quota: 50000000,"));
-    }
+    unlimited(&world);
     let gateway = Gateway::start(&world).await;
-    let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let traffic = {
-        let (stop, answered, client) = (Arc::clone(&stop), Arc::clone(&answered), gateway.client().build());
-        tokio::spawn(async move {
-            while !stop.load(Ordering::Relaxed) {
-                let reply = client.get_as("at-1-opaque-of-acme", ORDER).await;
-                assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
-                answered.fetch_add(1, Ordering::Relaxed);
-            }
-        })
-    };
+    let load = Load::of_tokens(&gateway, || TOKEN.to_owned());
+    load.goes_on(&gateway).await;
     for number in 1..=ROTATIONS {
         let (old, new) = (password(number - 1), password(number));
         match number % 3 {
@@ -95,9 +83,7 @@ async fn a_clients_password_is_rotated_under_traffic_and_no_call_fails() {
         gateway.status_that(&what, |status| of_client(status)["rotations"] == number).await;
         world.issuer.takes_only("gateway", &[&new]);
     }
-    stop.store(true, Ordering::Relaxed);
-    traffic.await.unwrap();
-    assert!(answered.load(Ordering::Relaxed) > ROTATIONS);
+    assert!(u64::try_from(load.end().await).unwrap() > ROTATIONS);
     assert_eq!(gateway.audit(&["--decision", "failed"]).await.len(), 0);
     let version = of_client(&gateway.status().await)["version"].clone();
     assert_eq!(version, (ROTATIONS + 1).to_string(), "the number that Vault gives");
@@ -110,7 +96,7 @@ async fn a_client_without_its_password_makes_no_token_good_and_operators_are_tol
     world.issuer.takes_only("gateway", &["another-password"]);
     let gateway = Gateway::start(&world).await;
     let client = gateway.client().build();
-    let reply = client.get_as("at-1-opaque-of-acme", ORDER).await;
+    let reply = client.get_as(TOKEN, ORDER).await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{}", reply.text());
     assert!(world.odoo.seen().is_empty());
     let record = gateway.audit(&["--status", "503"]).await.remove(0);
@@ -123,7 +109,7 @@ async fn a_client_without_its_password_makes_no_token_good_and_operators_are_tol
     assert_eq!(told.code, Some(0), "{told:?}");
     gateway
         .until("it is known", async || {
-            (client.get_as("at-1-opaque-of-acme", ORDER).await.status == StatusCode::OK).then_some(())
+            (client.get_as(TOKEN, ORDER).await.status == StatusCode::OK).then_some(())
         })
         .await;
 }
