@@ -189,17 +189,7 @@ impl Rotation {
     pub(super) fn instead_of(&mut self, refused: Version, now: Instant) -> Option<Arc<Edition>> {
         self.expire(now);
         // Also one that was set aside: if the current one is refused as well, its time may have come.
-        let in_order = [
-            self.next.as_ref().map(|next| &next.held),
-            self.current.as_ref(),
-            self.retiring.as_ref().map(|retiring| &retiring.held),
-        ];
-        in_order
-            .into_iter()
-            .flatten()
-            .map(|held| &held.edition)
-            .find(|edition| edition.version() != refused)
-            .map(Arc::clone)
+        self.newest_first().find(|edition| edition.version() != refused).map(Arc::clone)
     }
 
     /// An edition that is next or current, if it is this one.
@@ -212,17 +202,15 @@ impl Rotation {
 
     /// Whether one version came after the other.
     pub(super) fn is_newer(&self, one: Version, than: Version) -> bool {
-        let in_order = [
-            self.next.as_ref().map(|next| &next.held),
-            self.current.as_ref(),
-            self.retiring.as_ref().map(|retiring| &retiring.held),
-        ];
-        let first = in_order
-            .into_iter()
-            .flatten()
-            .map(|held| held.edition.version())
-            .find(|v| *v == one || *v == than);
-        first == Some(one)
+        let mut versions = self.newest_first().map(|edition| edition.version());
+        versions.find(|version| *version == one || *version == than) == Some(one)
+    }
+
+    /// The editions in hand, the one that came last first.
+    fn newest_first(&self) -> impl Iterator<Item = &Arc<Edition>> {
+        let next = self.next.as_ref().map(|next| &next.held);
+        let retiring = self.retiring.as_ref().map(|retiring| &retiring.held);
+        [next, self.current.as_ref(), retiring].into_iter().flatten().map(|held| &held.edition)
     }
 
     /// Whether an edition newer than `version` is in hand and was read just now: then the source need not be

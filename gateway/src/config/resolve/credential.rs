@@ -6,7 +6,7 @@ use super::super::raw;
 use super::super::settings::default;
 use super::issuer::well_known;
 use super::{Resolve, time};
-use crate::credential::{CredentialSettings, Form, GrantSettings, Origin, Reference, ReferenceError};
+use crate::credential::{CredentialSettings, Form, GrantSettings, Origin, Reference};
 use crate::diagnostic::Diagnostic;
 use crate::document::token;
 use crate::fetch::Trust;
@@ -78,12 +78,11 @@ impl Resolve<'_> {
 
     /// Where a secret is kept.
     pub(super) fn reference(&mut self, at: &str, written: &str) -> Option<Reference> {
-        match written.parse() {
+        match written.parse::<Reference>() {
             Ok(reference) => Some(reference),
             Err(fault) => {
                 // Whoever wrote the secret itself here must not find it in the log as well.
                 let place = self.place(at).hidden();
-                let fault: ReferenceError = fault;
                 self.mistakes.push(Diagnostic::error(place, fault.to_string()).help(fault.help()));
                 None
             }
